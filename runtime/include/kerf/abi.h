@@ -1,0 +1,157 @@
+/*
+ * The binary interface between a compiled model library (libMODEL.so) and the Kerf runtime.
+ *
+ * A model library exports one constant `kerf_library`. It holds the kernels, compiled once for each CPU variant, and
+ * for each program the list of dispatches that make a step. It holds no weights and no state and calls nothing: the
+ * runtime resolves every operand to an address and runs the tasks of a dispatch on its threads.
+ *
+ * The structs below are laid out by the compiler as constant data: only append fields, and raise KERF_ABI_VERSION
+ * when a field changes its meaning.
+ */
+#ifndef KERF_ABI_H
+#define KERF_ABI_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define KERF_ABI_VERSION 1u
+
+/* Every slot of the arena and every segment of a package starts at a multiple of this. */
+#define KERF_ALIGNMENT 64u
+
+/* The sizes of one step, by which buffers and task counts scale. */
+typedef enum kerf_extent {
+  KERF_EXTENT_ONE = 0,        /* 1 */
+  KERF_EXTENT_TOKENS = 1,     /* T: rows of the step */
+  KERF_EXTENT_SEQUENCES = 2,  /* S: sequences that have rows in the step */
+  KERF_EXTENT_LOGIT_ROWS = 3, /* R: rows that want logits */
+  KERF_EXTENT_WORK_ITEMS = 4, /* W: entries of the attention work list */
+  KERF_EXTENT_ATTENDED = 5,   /* sum over rows of the keys each one sees (for costs only) */
+  KERF_EXTENT_CACHED = 6,     /* sum over sequences of their keys after the step (for costs only) */
+  KERF_EXTENT_COUNT = 7
+} kerf_extent;
+
+/* sum over e of coefficient[e] * extent[e]. */
+typedef struct kerf_linear_form {
+  int64_t coefficient[KERF_EXTENT_COUNT];
+} kerf_linear_form;
+
+/* One entry of the attention work list: up to `tile` consecutive rows of one sequence. Row `row_begin + i` sees the
+ * keys at logical indices 0 … key_begin + i of its sequence; rows of the step are already appended. */
+typedef struct kerf_work_item {
+  int32_t row_begin; /* first row in the step */
+  int32_t row_count; /* 1 … attention_tile */
+  int32_t sequence;  /* index into page_begin */
+  int32_t key_begin; /* logical index (position in the sequence) of the first row */
+} kerf_work_item;
+
+/* Arrays of the step that a kernel can take as operands. */
+typedef enum kerf_step_field {
+  KERF_STEP_TOKEN_IDS = 0,  /* int32[T] */
+  KERF_STEP_POSITIONS = 1,  /* int32[T]: rope positions */
+  KERF_STEP_LOGIT_ROWS = 2, /* int32[R]: rows of the step, ascending */
+  KERF_STEP_WORK_ITEMS = 3, /* kerf_work_item[W] */
+  KERF_STEP_SLOTS = 4,      /* int32[T], by KV group: page * page_size + offset in the page */
+  KERF_STEP_PAGE_BEGIN = 5, /* int32[S + 1], by KV group: CSR offsets into PAGES */
+  KERF_STEP_PAGES = 6       /* int32[], by KV group: physical page numbers in logical order */
+} kerf_step_field;
+
+typedef enum kerf_operand_kind {
+  KERF_OPERAND_SLOT = 0,   /* index: slot of the program's arena */
+  KERF_OPERAND_WEIGHT = 1, /* index: weight of the package */
+  KERF_OPERAND_STEP = 2,   /* index: kerf_step_field, plane: KV group where the field is by group */
+  KERF_OPERAND_CACHE = 3,  /* index: KV group, plane: plane in the group; address of page 0 of that plane */
+  KERF_OPERAND_RESULT = 4  /* index: output of the program (0: logits); the address where the caller wants it */
+} kerf_operand_kind;
+
+typedef struct kerf_operand {
+  uint32_t kind; /* kerf_operand_kind */
+  uint32_t index;
+  uint32_t plane;
+  uint32_t reserved;
+} kerf_operand;
+
+/* Runs one task of a dispatch. `operands` are the resolved addresses in the dispatch's order, `extents` the
+ * KERF_EXTENT_COUNT sizes of the step. Tasks of one dispatch are independent: any order, any thread. */
+typedef void (*kerf_kernel_fn)(void *const *operands, const int64_t *extents, int64_t task);
+
+typedef struct kerf_kernel {
+  const char *name;
+  kerf_kernel_fn run;
+  /* tasks = ceil(extents[extent] / tile) * columns */
+  uint32_t extent;
+  uint32_t tile;
+  uint32_t columns;
+  uint32_t reserved;
+  uint64_t stack_bytes; /* upper bound of the stack a task uses */
+} kerf_kernel;
+
+/* CPU features, as bits of kerf_variant.features. Each names a group that is present together. */
+typedef enum kerf_cpu_feature {
+  KERF_CPU_AVX2 = 1u << 0,        /* AVX2, FMA, F16C, BMI2 (x86-64-v3) */
+  KERF_CPU_AVX512 = 1u << 1,      /* AVX-512 F, BW, CD, DQ, VL (x86-64-v4) */
+  KERF_CPU_AVX512_BF16 = 1u << 2, /* AVX512_BF16 */
+  KERF_CPU_AMX_BF16 = 1u << 3     /* AMX-TILE and AMX-BF16, and the kernel's permission to use them */
+} kerf_cpu_feature;
+
+typedef struct kerf_variant {
+  const char *name;  /* "avx2", "avx512_bf16", "amx" */
+  uint64_t features; /* kerf_cpu_feature bits that it needs */
+  uint32_t kernel_count;
+  uint32_t attention_tile;    /* most rows in one work item */
+  const kerf_kernel *kernels; /* [kernel_count], the same order in every variant */
+} kerf_variant;
+
+typedef struct kerf_dispatch {
+  uint32_t kernel; /* index into kerf_variant.kernels */
+  uint32_t operand_count;
+  const kerf_operand *operands;
+  const char *origin;          /* where in the model it comes from, e.g. "layers.3.mlp.down" */
+  kerf_linear_form bytes;      /* bytes that must move at least once */
+  kerf_linear_form operations; /* multiplications and additions */
+} kerf_dispatch;
+
+typedef struct kerf_slot {
+  kerf_linear_form bytes; /* size; rounded up to KERF_ALIGNMENT by the runtime */
+} kerf_slot;
+
+typedef struct kerf_program {
+  const char *name; /* "step" */
+  uint32_t dispatch_count;
+  uint32_t slot_count;
+  const kerf_dispatch *dispatches;
+  const kerf_slot *slots;
+} kerf_program;
+
+/* What the compiled code assumes of a KV group; the package must state the same. One page of one plane is
+ * page_bytes long; what is in it is the kernels' affair. */
+typedef struct kerf_cache_group {
+  uint32_t planes;
+  uint32_t page_size; /* positions in a page */
+  uint64_t page_bytes;
+} kerf_cache_group;
+
+typedef struct kerf_library {
+  uint32_t abi_version; /* KERF_ABI_VERSION */
+  uint32_t struct_size; /* sizeof(kerf_library) at compile time */
+  uint8_t build_id[32]; /* equal in MODEL.kerf and MODEL.h */
+  const char *model_name;
+  uint32_t variant_count;
+  uint32_t program_count;
+  uint32_t weight_count;
+  uint32_t group_count;
+  const kerf_variant *variants; /* best last */
+  const kerf_program *programs;
+  const uint64_t *weight_bytes; /* [weight_count]: packed size of each weight */
+  const kerf_cache_group *groups;
+  uint32_t vocabulary; /* columns of the logits (f32) */
+  uint32_t context;    /* longest sequence */
+} kerf_library;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
