@@ -1,0 +1,114 @@
+//===- DecoderConfig.h - one description of a decoder-only model *- C++ -*-===//
+//
+// What config.json says about a decoder-only transformer, whichever architecture wrote it. Each architecture has one
+// short file (Llama.cpp, Qwen2.cpp, …) that reads its own keys; keys that all share are read in DecoderConfig.cpp.
+//
+//===----------------------------------------------------------------------===//
+#ifndef KERF_DIALECTS_IMPORT_DECODERCONFIG_H
+#define KERF_DIALECTS_IMPORT_DECODERCONFIG_H
+
+#include "dialects/import/Json.h"
+#include "dialects/import/Rope.h"
+#include "dialects/import/SafeTensors.h"
+
+#include "llvm/ADT/ArrayRef.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kerf {
+
+class Checkpoint;
+
+/// The function between the two halves of the MLP. `GeluTanh` is the approximation by tanh.
+enum class Activation { Silu, Gelu, GeluTanh };
+
+/// A decoder-only transformer: embedding, `layers` times (norm, attention, norm, gated MLP), norm, logits.
+struct DecoderConfig {
+  /// Class that transformers loads it with: `LlamaForCausalLM`.
+  std::string architecture;
+  /// Rows of the embedding.
+  int64_t vocab = 0;
+  /// Width of the residual stream.
+  int64_t hidden = 0;
+  /// Width between the two halves of the MLP.
+  int64_t intermediate = 0;
+  /// Number of layers.
+  int64_t layers = 0;
+  /// Query heads.
+  int64_t heads = 0;
+  /// Key and value heads; divides `heads`.
+  int64_t kvHeads = 0;
+  /// Elements of one head; even. Need not be `hidden / heads`.
+  int64_t headDim = 0;
+  /// Longest sequence the model was made for.
+  int64_t maxPositions = 0;
+  /// Added to the mean square in every norm.
+  double normEpsilon = 0;
+  /// How positions enter queries and keys.
+  RopeConfig rope;
+  /// The logits use the embedding's weight.
+  bool tiedEmbeddings = false;
+  /// The projections to queries, keys and values add a bias.
+  bool qkvBias = false;
+  /// The projection out of attention adds a bias.
+  bool outputBias = false;
+  /// The MLP's projections add a bias.
+  bool mlpBias = false;
+  /// Queries and keys pass an RMS norm over each head, before rope.
+  bool qkNorm = false;
+  /// The MLP's function.
+  Activation activation = Activation::Silu;
+  /// Begin-of-text token.
+  std::optional<int64_t> bos;
+  /// Tokens that end a text.
+  std::vector<int64_t> eos;
+  /// Padding token.
+  std::optional<int64_t> pad;
+  /// Type that transformers computes in by default; nothing where config.json does not say.
+  std::optional<DType> dtype;
+};
+
+/// One architecture: how its config.json differs from what all decoders share.
+struct DecoderArchitecture {
+  /// Class name in `architectures`.
+  llvm::StringLiteral name;
+  /// `model_type` that goes with it.
+  llvm::StringLiteral modelType;
+  /// Reads the keys of this architecture only into a configuration whose shared part is filled.
+  void (*read)(ObjectReader &reader, DecoderConfig &config);
+};
+
+/// Llama 1 to 3 and what copies it: SmolLM2, Mistral without a window, …
+extern const DecoderArchitecture llamaArchitecture;
+/// Qwen2 and Qwen2.5: bias on queries, keys and values.
+extern const DecoderArchitecture qwen2Architecture;
+/// Qwen3: norms on queries and keys.
+extern const DecoderArchitecture qwen3Architecture;
+
+/// Reads `document`, a config.json, with the reader its `architectures` names. Every key is read, added to `ignored`
+/// with a reason, or refused by name; all problems come in one error.
+llvm::Expected<DecoderConfig> readDecoderConfig(const JsonDocument &document, std::vector<IgnoredKey> &ignored);
+
+/// Reads the keys of sliding-window attention, which Kerf accepts switched off only. Qwen2 and Qwen3 share them.
+void readSlidingWindow(ObjectReader &reader);
+
+/// A weight that an architecture needs.
+struct ExpectedTensor {
+  /// Its name in the checkpoint.
+  std::string name;
+  /// Its shape.
+  llvm::SmallVector<int64_t, 2> shape;
+};
+
+/// All weights of `config`, in the order the model uses them.
+std::vector<ExpectedTensor> expectedTensors(const DecoderConfig &config);
+
+/// Compares the tensors of `checkpoint` with `expectedTensors(config)`. Missing, mis-shaped, unreadable and extra ones
+/// are named in one error; extra ones that have no effect are added to `ignored`.
+llvm::Error verifyTensors(const DecoderConfig &config, const Checkpoint &checkpoint, std::vector<IgnoredKey> &ignored);
+
+} // namespace kerf
+
+#endif // KERF_DIALECTS_IMPORT_DECODERCONFIG_H

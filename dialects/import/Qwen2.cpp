@@ -1,0 +1,15 @@
+//===- Qwen2.cpp - Qwen2ForCausalLM ---------------------------------------===//
+
+#include "dialects/import/DecoderConfig.h"
+
+using namespace kerf;
+
+static void read(ObjectReader &reader, DecoderConfig &config) {
+  // The class has these biases always; no key of config.json switches them.
+  config.qkvBias = true;
+  readSlidingWindow(reader);
+  reader.allowOnly("use_mrope", false, "positions are one number, as in every text model",
+                   "positions of several axes belong to vision models");
+}
+
+const DecoderArchitecture kerf::qwen2Architecture = {"Qwen2ForCausalLM", "qwen2", read};

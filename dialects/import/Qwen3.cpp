@@ -1,0 +1,16 @@
+//===- Qwen3.cpp - Qwen3ForCausalLM ---------------------------------------===//
+
+#include "dialects/import/DecoderConfig.h"
+
+using namespace kerf;
+
+static void read(ObjectReader &reader, DecoderConfig &config) {
+  config.qkNorm = true;
+  config.qkvBias = config.outputBias = reader.booleanOr("attention_bias", false);
+  // The class does not derive it from the hidden size.
+  if (!config.headDim)
+    config.headDim = 128;
+  readSlidingWindow(reader);
+}
+
+const DecoderArchitecture kerf::qwen3Architecture = {"Qwen3ForCausalLM", "qwen3", read};
