@@ -5,6 +5,7 @@ list(APPEND CMAKE_MODULE_PATH ${MLIR_CMAKE_DIR} ${LLVM_CMAKE_DIR})
 include(TableGen)
 include(AddLLVM)
 include(AddMLIR)
+include_directories(SYSTEM ${MLIR_INCLUDE_DIRS} ${LLVM_INCLUDE_DIRS})
 find_package(simdjson REQUIRED CONFIG)
 
 # kerf_compiler_library(NAME sources... [DEPENDS targets] [LINK targets] [MLIR upstream libraries])

@@ -1,0 +1,179 @@
+// Verifiers and costs of positions, cache and attention.
+#include "dialects/kerf/KerfDialect.h"
+
+using namespace mlir;
+using namespace kerf;
+
+/// Checks that `group` names a KV group with the plane `plane` (C1 of every op that uses one); null after an error.
+static KvGroupOp checkGroup(Operation *op, SymbolTableCollection &symbolTable, FlatSymbolRefAttr symbol,
+                            int64_t plane) {
+  auto group = symbolTable.lookupNearestSymbolFrom<KvGroupOp>(op, symbol);
+  if (!group) {
+    op->emitOpError("group must name a kerf.kv_group, got ") << symbol;
+    return nullptr;
+  }
+  if (plane < 0 || plane >= group.getPlanes()) {
+    InFlightDiagnostic diag = op->emitOpError("plane must be in [0, ") << group.getPlanes() << "), got " << plane;
+    diag.attachNote(group.getLoc()) << "the group is defined here";
+    return nullptr;
+  }
+  return group;
+}
+
+/// Bytes that one position takes in one plane: its keys and values.
+static int64_t getPositionBytes(KvGroupOp group) {
+  return 2 * group.getHeads() * group.getHeadDim() * group.getElement().getIntOrFloatBitWidth() / 8;
+}
+
+LogicalResult RopeTableOp::verify() {
+  // C1
+  auto init = getInit().getType();
+  if (!init.getElementType().isF32() || init.getDimSize(1) != 2 * getFrequencies().getType().getDimSize(0))
+    return emitOpError("init must be f32 with ") << 2 * getFrequencies().getType().getDimSize(0) << " columns, got "
+                                                 << init;
+  return success();
+}
+
+Cost RopeTableOp::getCost() { return {getBytes(getPositions()) + getBytes(getInit()), {}}; }
+
+LogicalResult RopeOp::verify() {
+  // C1
+  auto input = getInput().getType(), table = getTable().getType();
+  if (table.getDimSize(1) <= 0 || table.getDimSize(1) % 2 != 0 || input.getDimSize(1) % table.getDimSize(1) != 0)
+    return emitOpError("input must have a multiple of the columns of ") << table << ", got " << input;
+  // C2
+  if (input.getShape() != getInit().getType().getShape())
+    return emitOpError("init must have the shape of ") << input << ", got " << getInit().getType();
+  return success();
+}
+
+Cost RopeOp::getCost() {
+  LinearForm rotations = LinearForm::of(3 * getInput().getType().getDimSize(1),
+                                        static_cast<kerf_extent>(getRowExtent(getInput())));
+  return {getBytes(getInput()) + getBytes(getTable()) + getBytes(getInit()), rotations};
+}
+
+LogicalResult KvAppendOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  // C1
+  KvGroupOp group = checkGroup(*this, symbolTable, getGroupAttr(), getPlane());
+  if (!group)
+    return failure();
+  // C2
+  int64_t columns = group.getHeads() * group.getHeadDim();
+  if (getKeys().getType().getDimSize(1) != columns || getValues().getType().getDimSize(1) != columns)
+    return emitOpError("keys and values must have ") << columns << " columns, got " << getKeys().getType() << " and "
+                                                     << getValues().getType();
+  return success();
+}
+
+Cost KvAppendOp::getCost() {
+  LinearForm kept;
+  if (KvGroupOp group = lookupKvGroup(*this, getGroupAttr()))
+    kept = LinearForm::of(getPositionBytes(group), KERF_EXTENT_TOKENS);
+  return {getBytes(getKeys()) + getBytes(getValues()) + kept, {}};
+}
+
+LogicalResult RopeAppendOp::verify() {
+  // C4
+  if (!getQueryScale() != !getKeyScale())
+    return emitOpError("must have both scales or none");
+  for (auto scale : {getQueryScale(), getKeyScale()})
+    if (scale && scale.getType().getDimSize(0) != getTable().getType().getDimSize(1))
+      return emitOpError("scale must have ") << getTable().getType().getDimSize(1) << " elements, got "
+                                             << scale.getType();
+  if (!(getEpsAttr().getValueAsDouble() > 0))
+    return emitOpError("eps must be positive, got ") << getEpsAttr();
+  return success();
+}
+
+LogicalResult RopeAppendOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  // C1
+  KvGroupOp group = checkGroup(*this, symbolTable, getGroupAttr(), getPlane());
+  if (!group)
+    return failure();
+  // C2
+  int64_t columns = getInit().getType().getDimSize(1) + 2 * group.getHeads() * group.getHeadDim();
+  if (getInput().getType().getDimSize(1) != columns)
+    return emitOpError("input must have ") << columns << " columns, got " << getInput().getType();
+  // C3
+  if (getTable().getType().getDimSize(1) != group.getHeadDim())
+    return emitOpError("table must have ") << group.getHeadDim() << " columns, got " << getTable().getType();
+  return success();
+}
+
+Cost RopeAppendOp::getCost() {
+  LinearForm kept;
+  if (KvGroupOp group = lookupKvGroup(*this, getGroupAttr()))
+    kept = LinearForm::of(getPositionBytes(group), KERF_EXTENT_TOKENS);
+  LinearForm rotations = LinearForm::of(3 * getInput().getType().getDimSize(1), KERF_EXTENT_TOKENS);
+  return {getBytes(getInput()) + getBytes(getTable()) + getBytes(getInit()) + kept, rotations};
+}
+
+MutableOperandRange AttentionOp::getDpsInitsMutable() {
+  // The two destinations are the last operands.
+  unsigned count = getLseInit() ? 2 : 1;
+  return MutableOperandRange(getOperation(), getNumOperands() - count, count);
+}
+
+LogicalResult AttentionOp::verify() {
+  // C3
+  if (getQueries().getType().getShape() != getInit().getType().getShape())
+    return emitOpError("init must have the shape of ") << getQueries().getType() << ", got " << getInit().getType();
+  // C4
+  if (!getLseInit() != !getLogSumExp())
+    return emitOpError("must have a log-sum-exp result exactly where it has a destination for one");
+  if (getLseInit() && getLseInit().getType() != getLogSumExp().getType())
+    return emitOpError("log-sum-exp must have the type of its destination ") << getLseInit().getType() << ", got "
+                                                                             << getLogSumExp().getType();
+  // C5
+  if (!(getScaleAttr().getValueAsDouble() > 0))
+    return emitOpError("scale must be positive, got ") << getScaleAttr();
+  return success();
+}
+
+LogicalResult AttentionOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  // C1
+  KvGroupOp group = checkGroup(*this, symbolTable, getGroupAttr(), getPlane());
+  if (!group)
+    return failure();
+  // C2
+  int64_t columns = getQueries().getType().getDimSize(1), each = group.getHeads() * group.getHeadDim();
+  if (columns <= 0 || columns % each != 0)
+    return emitOpError("queries must have a multiple of ") << each << " columns, got " << getQueries().getType();
+  // C4
+  if (getLseInit() && getLseInit().getType().getDimSize(1) != columns / group.getHeadDim())
+    return emitOpError("log-sum-exp must have ") << columns / group.getHeadDim() << " columns, got "
+                                                 << getLseInit().getType();
+  return success();
+}
+
+Cost AttentionOp::getCost() {
+  LinearForm bytes = getBytes(getQueries()) + getBytes(getInit());
+  if (getLseInit())
+    bytes += getBytes(getLseInit());
+  if (KvGroupOp group = lookupKvGroup(*this, getGroupAttr()))
+    bytes += LinearForm::of(getPositionBytes(group), KERF_EXTENT_CACHED);
+  // A product with the key and one with the value, for each feature of each query head and each key that is seen.
+  return {bytes, LinearForm::of(4 * getQueries().getType().getDimSize(1), KERF_EXTENT_ATTENDED)};
+}
+
+LogicalResult AttentionMergeOp::verify() {
+  auto lhs = getLhs().getType(), lse = getLhsLse().getType();
+  // C1
+  if (lhs.getShape() != getRhs().getType().getShape() || lhs.getShape() != getInit().getType().getShape())
+    return emitOpError("lhs, rhs and init must have the same shape, got ")
+           << lhs << ", " << getRhs().getType() << " and " << getInit().getType();
+  // C2
+  if (lse.getShape() != getRhsLse().getType().getShape() || lse.getShape() != getLseInit().getType().getShape())
+    return emitOpError("log-sum-exps must have the same shape, got ")
+           << lse << ", " << getRhsLse().getType() << " and " << getLseInit().getType();
+  // C3
+  if (lse.getDimSize(1) <= 0 || lhs.getDimSize(1) % lse.getDimSize(1) != 0)
+    return emitOpError("lhs must have a multiple of the columns of ") << lse << ", got " << lhs;
+  return success();
+}
+
+Cost AttentionMergeOp::getCost() {
+  LinearForm bytes = getBytes(getLhs()) + getBytes(getRhs()) + getBytes(getInit()) + getBytes(getLhsLse()) * 3;
+  return {bytes, LinearForm::of(3 * getLhs().getType().getDimSize(1), static_cast<kerf_extent>(getRowExtent(getInit())))};
+}

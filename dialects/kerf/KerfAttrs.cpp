@@ -1,0 +1,144 @@
+// Formats, source expressions and sizes.
+#include "dialects/kerf/KerfDialect.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace kerf;
+
+#include "dialects/kerf/KerfAttrInterfaces.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialects/kerf/KerfAttrs.cpp.inc"
+
+void KerfDialect::registerAttributes() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialects/kerf/KerfAttrs.cpp.inc"
+      >();
+}
+
+//===----------------------------------------------------------------------===//
+// Formats
+//===----------------------------------------------------------------------===//
+
+LogicalResult DenseAttr::verify(function_ref<InFlightDiagnostic()> emitError, Type elementType) {
+  if (isa<Float32Type, Float16Type, BFloat16Type>(elementType))
+    return success();
+  return emitError() << "dense format must store f32, f16 or bf16, got " << elementType;
+}
+
+int64_t DenseAttr::getStoredBits(ArrayRef<int64_t> shape) const {
+  int64_t bits = getElementType().getIntOrFloatBitWidth();
+  for (int64_t size : shape)
+    bits *= size;
+  return bits;
+}
+
+Type DenseAttr::getDecodedType() const { return getElementType(); }
+
+LogicalResult FormatAttr::verify(function_ref<InFlightDiagnostic()> emitError, ArrayRef<Attribute> terms) {
+  if (terms.empty())
+    return emitError() << "format must have at least one term";
+  for (Attribute term : terms)
+    if (!isa<FormatTermAttrInterface>(term))
+      return emitError() << "format must be a list of terms such as #kerf.dense<bf16>, got " << term;
+  return success();
+}
+
+FormatAttr FormatAttr::getDense(Type elementType) {
+  return FormatAttr::get(elementType.getContext(), {DenseAttr::get(elementType.getContext(), elementType)});
+}
+
+int64_t FormatAttr::getStoredBits(ArrayRef<int64_t> shape) const {
+  int64_t bits = 0;
+  for (Attribute term : getTerms())
+    bits += cast<FormatTermAttrInterface>(term).getStoredBits(shape);
+  return bits;
+}
+
+Type FormatAttr::getDenseElementType() const {
+  auto dense = getTerms().size() == 1 ? dyn_cast<DenseAttr>(getTerms().front()) : DenseAttr();
+  return dense ? dense.getElementType() : Type();
+}
+
+//===----------------------------------------------------------------------===//
+// Source expressions
+//===----------------------------------------------------------------------===//
+
+SmallVector<int64_t> TakeAttr::getShape() const { return llvm::to_vector(getType().getShape()); }
+Type TakeAttr::getElementType() const { return getType().getElementType(); }
+void TakeAttr::walkTensors(function_ref<void(StringRef)> visit) const { visit(getTensor()); }
+
+LogicalResult ConcatAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t axis,
+                                 ArrayRef<Attribute> parts) {
+  if (parts.size() < 2)
+    return emitError() << "concat must have at least two parts, got " << parts.size();
+  auto first = dyn_cast<SourceAttrInterface>(parts.front());
+  for (Attribute part : parts) {
+    auto source = dyn_cast<SourceAttrInterface>(part);
+    if (!first || !source)
+      return emitError() << "concat must join source expressions, got " << part;
+    SmallVector<int64_t> shape = source.getShape(), expected = first.getShape();
+    if (axis < 0 || axis >= static_cast<int64_t>(expected.size()))
+      return emitError() << "concat axis must be in [0, " << expected.size() << "), got " << axis;
+    if (shape.size() != expected.size())
+      return emitError() << "concat parts must have the same rank, got " << part;
+    expected[axis] = shape[axis];
+    if (shape != expected || source.getElementType() != first.getElementType())
+      return emitError() << "concat parts must agree in element type and in all axes but " << axis << ", got " << part;
+  }
+  return success();
+}
+
+SmallVector<int64_t> ConcatAttr::getShape() const {
+  SmallVector<int64_t> shape = cast<SourceAttrInterface>(getParts().front()).getShape();
+  shape[getAxis()] = 0;
+  for (Attribute part : getParts())
+    shape[getAxis()] += cast<SourceAttrInterface>(part).getShape()[getAxis()];
+  return shape;
+}
+Type ConcatAttr::getElementType() const { return cast<SourceAttrInterface>(getParts().front()).getElementType(); }
+void ConcatAttr::walkTensors(function_ref<void(StringRef)> visit) const {
+  for (Attribute part : getParts())
+    cast<SourceAttrInterface>(part).walkTensors(visit);
+}
+
+LogicalResult TransposeAttr::verify(function_ref<InFlightDiagnostic()> emitError, Attribute value) {
+  auto source = dyn_cast<SourceAttrInterface>(value);
+  if (!source || source.getShape().size() != 2)
+    return emitError() << "transpose must apply to a matrix, got " << value;
+  return success();
+}
+SmallVector<int64_t> TransposeAttr::getShape() const {
+  SmallVector<int64_t> shape = cast<SourceAttrInterface>(getValue()).getShape();
+  std::swap(shape[0], shape[1]);
+  return shape;
+}
+Type TransposeAttr::getElementType() const { return cast<SourceAttrInterface>(getValue()).getElementType(); }
+void TransposeAttr::walkTensors(function_ref<void(StringRef)> visit) const {
+  cast<SourceAttrInterface>(getValue()).walkTensors(visit);
+}
+
+LogicalResult LiteralAttr::verify(function_ref<InFlightDiagnostic()> emitError, DenseElementsAttr value) {
+  if (value.getNumElements() > 4096)
+    return emitError() << "literal must have at most 4096 elements, got " << value.getNumElements()
+                       << "; larger tensors belong in the checkpoint";
+  return success();
+}
+SmallVector<int64_t> LiteralAttr::getShape() const { return llvm::to_vector(getValue().getType().getShape()); }
+Type LiteralAttr::getElementType() const { return getValue().getElementType(); }
+void LiteralAttr::walkTensors(function_ref<void(StringRef)> visit) const {}
+
+//===----------------------------------------------------------------------===//
+// Sizes
+//===----------------------------------------------------------------------===//
+
+LogicalResult SizeAttr::verify(function_ref<InFlightDiagnostic()> emitError, ArrayRef<int64_t> coefficients) {
+  if (coefficients.size() > KERF_EXTENT_COUNT)
+    return emitError() << "size must have at most " << KERF_EXTENT_COUNT << " coefficients, got "
+                       << coefficients.size();
+  if (llvm::any_of(coefficients, [](int64_t c) { return c < 0; }))
+    return emitError() << "size coefficients must not be negative";
+  return success();
+}

@@ -1,0 +1,173 @@
+// Attributes: enums, formats, source expressions, masks, sizes, dispatch operands.
+#ifndef KERF_ATTRS_TD
+#define KERF_ATTRS_TD
+
+include "dialects/kerf/KerfDialect.td"
+include "dialects/kerf/KerfInterfaces.td"
+
+class Kerf_Attr<string name, string mnemonic_, list<Trait> traits = []> : AttrDef<Kerf_Dialect, name, traits> {
+  let mnemonic = mnemonic_;
+}
+
+// A plain integer; the upstream I64Attr reads as unsigned.
+def Kerf_I64Attr : TypedSignlessIntegerAttrBase<I64, "int64_t", "64-bit integer">;
+
+class Kerf_Enum<string name, string summary, list<I32EnumAttrCase> cases> : I32EnumAttr<name, summary, cases> {
+  let cppNamespace = "::kerf";
+  let genSpecializedAttr = 0;
+}
+
+//===----------------------------------------------------------------------===//
+// Modes
+//===----------------------------------------------------------------------===//
+
+// The values are those of kerf_extent in kerf/abi.h.
+def Kerf_Extent : Kerf_Enum<"Extent", "a size of the step", [
+  I32EnumAttrCase<"One", 0, "one">,
+  I32EnumAttrCase<"Tokens", 1, "tokens">,
+  I32EnumAttrCase<"Sequences", 2, "sequences">,
+  I32EnumAttrCase<"LogitRows", 3, "logit_rows">,
+  I32EnumAttrCase<"WorkItems", 4, "work_items">,
+  I32EnumAttrCase<"Attended", 5, "attended">,
+  I32EnumAttrCase<"Cached", 6, "cached">
+]>;
+def Kerf_ExtentAttr : EnumAttr<Kerf_Dialect, Kerf_Extent, "extent">;
+
+// The values are those of kerf_step_field in kerf/abi.h.
+def Kerf_StepField : Kerf_Enum<"StepField", "an array of the step", [
+  I32EnumAttrCase<"TokenIds", 0, "token_ids">,
+  I32EnumAttrCase<"Positions", 1, "positions">,
+  I32EnumAttrCase<"LogitRows", 2, "logit_rows">,
+  I32EnumAttrCase<"WorkItems", 3, "work_items">,
+  I32EnumAttrCase<"Slots", 4, "slots">,
+  I32EnumAttrCase<"PageBegin", 5, "page_begin">,
+  I32EnumAttrCase<"Pages", 6, "pages">
+]>;
+def Kerf_StepFieldAttr : EnumAttr<Kerf_Dialect, Kerf_StepField, "step_field">;
+
+def Kerf_Activation : Kerf_Enum<"Activation", "an activation function", [
+  I32EnumAttrCase<"Silu", 0, "silu">,
+  I32EnumAttrCase<"Gelu", 1, "gelu">,
+  I32EnumAttrCase<"GeluTanh", 2, "gelu_tanh">,
+  I32EnumAttrCase<"Relu", 3, "relu">
+]>;
+def Kerf_ActivationAttr : EnumAttr<Kerf_Dialect, Kerf_Activation, "activation">;
+
+//===----------------------------------------------------------------------===//
+// Formats
+//===----------------------------------------------------------------------===//
+
+def Kerf_DenseAttr : Kerf_Attr<"Dense", "dense",
+    [DeclareAttrInterfaceMethods<Kerf_FormatTermAttrInterface>]> {
+  let summary = "A format term that stores every element as a plain number";
+  let parameters = (ins "::mlir::Type":$elementType);
+  let assemblyFormat = "`<` $elementType `>`";
+  let genVerifyDecl = 1;
+}
+
+def Kerf_FormatAttr : Kerf_Attr<"Format", "format"> {
+  let summary = "The numeric meaning of a stored matrix: a sum of terms";
+  let description = [{
+    How a target lays the terms out in memory is its *layout* and is not part of the format.
+
+    Example: `#kerf.format<#kerf.dense<bf16>>`
+  }];
+  let parameters = (ins ArrayRefParameter<"::mlir::Attribute">:$terms);
+  let assemblyFormat = "`<` $terms `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The format that stores each element as it is.
+    static FormatAttr getDense(::mlir::Type elementType);
+    /// Bits stored for a matrix of this shape, summed over the terms.
+    int64_t getStoredBits(::llvm::ArrayRef<int64_t> shape) const;
+    /// The element type if the format is one dense term, else null.
+    ::mlir::Type getDenseElementType() const;
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Source expressions
+//===----------------------------------------------------------------------===//
+
+class Kerf_SourceAttr<string name, string mnemonic> :
+    Kerf_Attr<name, mnemonic, [DeclareAttrInterfaceMethods<Kerf_SourceAttrInterface>]>;
+
+def Kerf_TakeAttr : Kerf_SourceAttr<"Take", "take"> {
+  let summary = "A tensor of the checkpoint, as it is";
+  let parameters = (ins StringRefParameter<"name in the checkpoint">:$tensor, "::mlir::RankedTensorType":$type);
+  let assemblyFormat = "`<` $tensor `:` $type `>`";
+}
+
+def Kerf_ConcatAttr : Kerf_SourceAttr<"Concat", "concat"> {
+  let summary = "Values joined along one axis";
+  let parameters = (ins "int64_t":$axis, ArrayRefParameter<"::mlir::Attribute">:$parts);
+  let assemblyFormat = "`<` $axis `,` $parts `>`";
+  let genVerifyDecl = 1;
+}
+
+def Kerf_TransposeAttr : Kerf_SourceAttr<"Transpose", "transpose"> {
+  let summary = "A matrix with its two axes exchanged";
+  let parameters = (ins "::mlir::Attribute":$value);
+  let assemblyFormat = "`<` $value `>`";
+  let genVerifyDecl = 1;
+}
+
+def Kerf_LiteralAttr : Kerf_SourceAttr<"Literal", "literal"> {
+  let summary = "A few numbers that the importer computed, such as rotary frequencies";
+  let description = "At most 4096 elements: weights proper stay in the checkpoint.";
+  let parameters = (ins "::mlir::DenseElementsAttr":$value);
+  let assemblyFormat = "`<` $value `>`";
+  let genVerifyDecl = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Attention
+//===----------------------------------------------------------------------===//
+
+def Kerf_CausalAttr : Kerf_Attr<"Causal", "causal"> {
+  let summary = "A row sees the keys of its own sequence at or before its own position";
+}
+
+//===----------------------------------------------------------------------===//
+// After memory planning
+//===----------------------------------------------------------------------===//
+
+def Kerf_SizeAttr : Kerf_Attr<"Size", "size"> {
+  let summary = "A linear form over the extents of a step";
+  let description = [{
+    `coefficients[e]` multiplies extent `e`; trailing zeros are dropped.
+
+    Example: `#kerf.size<0, 1024>` is 1024 for each token.
+  }];
+  let parameters = (ins ArrayRefParameter<"int64_t">:$coefficients);
+  let assemblyFormat = "`<` $coefficients `>`";
+  let genVerifyDecl = 1;
+}
+
+def Kerf_SlotRefAttr : Kerf_Attr<"SlotRef", "slot_ref"> {
+  let summary = "A dispatch operand: a slot of the program's arena";
+  let parameters = (ins "int64_t":$index);
+  let assemblyFormat = "`<` $index `>`";
+}
+def Kerf_WeightRefAttr : Kerf_Attr<"WeightRef", "weight_ref"> {
+  let summary = "A dispatch operand: a packed weight";
+  let parameters = (ins "::mlir::FlatSymbolRefAttr":$weight);
+  let assemblyFormat = "`<` $weight `>`";
+}
+def Kerf_StepRefAttr : Kerf_Attr<"StepRef", "step_ref"> {
+  let summary = "A dispatch operand: an array of the step; `group` where there is one array for each KV group";
+  let parameters = (ins EnumParameter<Kerf_StepField>:$field, OptionalParameter<"::mlir::FlatSymbolRefAttr">:$group);
+  let assemblyFormat = "`<` $field (`of` $group^)? `>`";
+}
+def Kerf_CacheRefAttr : Kerf_Attr<"CacheRef", "cache_ref"> {
+  let summary = "A dispatch operand: page 0 of one plane of a KV group";
+  let parameters = (ins "::mlir::FlatSymbolRefAttr":$group, "int64_t":$plane);
+  let assemblyFormat = "`<` $group `,` $plane `>`";
+}
+def Kerf_ResultRefAttr : Kerf_Attr<"ResultRef", "result_ref"> {
+  let summary = "A dispatch operand: an output of the program";
+  let parameters = (ins "int64_t":$index);
+  let assemblyFormat = "`<` $index `>`";
+}
+
+#endif // KERF_ATTRS_TD

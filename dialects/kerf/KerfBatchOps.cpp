@@ -1,0 +1,50 @@
+// Verifiers and costs of the ops that read the batch.
+#include "dialects/kerf/KerfDialect.h"
+
+using namespace mlir;
+using namespace kerf;
+
+LogicalResult BatchFieldOp::verify() {
+  // C1
+  if (getField() != StepField::TokenIds && getField() != StepField::Positions && getField() != StepField::LogitRows)
+    return emitOpError("field must be token_ids, positions or logit_rows, got ") << stringifyStepField(getField());
+  return success();
+}
+
+LogicalResult WorkListOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  // C1
+  if (!symbolTable.lookupNearestSymbolFrom<KvGroupOp>(*this, getGroupAttr()))
+    return emitOpError("group must name a kerf.kv_group, got ") << getGroupAttr();
+  return success();
+}
+
+LogicalResult WorkListOp::verify() {
+  // C2
+  if (!isa<CausalAttr>(getMask()))
+    return emitOpError("mask must be a mask attribute such as #kerf.causal, got ") << getMask();
+  return success();
+}
+
+LogicalResult SelectOp::verify() {
+  // C1
+  auto input = getInput().getType(), init = getInit().getType();
+  if (input.getDimSize(1) != init.getDimSize(1) || input.getElementType() != init.getElementType())
+    return emitOpError("init must have the columns and element type of ") << input << ", got " << init;
+  return success();
+}
+
+Cost SelectOp::getCost() { return {getBytes(getInit()) * 2 + getBytes(getRows()), {}}; }
+
+LogicalResult EmbedOp::verify() {
+  // C1
+  auto table = getTable().getType(), init = getInit().getType();
+  if (table.getDimSize(1) != init.getDimSize(1))
+    return emitOpError("init must have the columns of ") << table << ", got " << init;
+  return success();
+}
+
+Cost EmbedOp::getCost() {
+  // Only the rows that are asked for are read.
+  LinearForm rows = LinearForm::of(getRowBytes(getTable().getType()), static_cast<kerf_extent>(getRowExtent(getInit())));
+  return {rows + getBytes(getInit()) + getBytes(getIds()), {}};
+}

@@ -1,0 +1,69 @@
+// Verifiers and costs of matrix products.
+#include "dialects/kerf/KerfDialect.h"
+
+using namespace mlir;
+using namespace kerf;
+
+/// Operations of one product with a weight: a multiplication and an addition for each of its elements and each row.
+static LinearForm getProductOperations(Value weight, Value init) {
+  auto type = cast<RankedTensorType>(weight.getType());
+  int64_t each = 2 * type.getDimSize(0) * type.getDimSize(1);
+  auto rows = cast<RankedTensorType>(init.getType());
+  return rows.isDynamicDim(0) ? LinearForm::of(each, static_cast<kerf_extent>(getRowExtent(init)))
+                              : LinearForm::of(each * rows.getDimSize(0));
+}
+
+LogicalResult LinearOp::verify() {
+  auto input = getInput().getType(), weight = getWeight().getType(), init = getInit().getType();
+  // C1
+  if (input.getDimSize(1) != weight.getDimSize(1))
+    return emitOpError("input must have ") << weight.getDimSize(1) << " columns, as " << weight << ", got " << input;
+  // C2
+  if (init.getDimSize(0) != input.getDimSize(0) || init.getDimSize(1) != weight.getDimSize(0))
+    return emitOpError("init must have the rows of ") << input << " and " << weight.getDimSize(0) << " columns, got "
+                                                      << init;
+  // C3
+  if (getBias() && getBias().getType().getDimSize(0) != weight.getDimSize(0))
+    return emitOpError("bias must have ") << weight.getDimSize(0) << " elements, got " << getBias().getType();
+  // C4
+  if (getResidual() && getResidual().getType().getShape() != init.getShape())
+    return emitOpError("residual must have the shape of ") << init << ", got " << getResidual().getType();
+  return success();
+}
+
+Cost LinearOp::getCost() {
+  LinearForm bytes = getBytes(getInput()) + getWeightBytes(getWeight()) + getBytes(getInit());
+  if (getBias())
+    bytes += getWeightBytes(getBias());
+  if (getResidual())
+    bytes += getBytes(getResidual());
+  return {bytes, getProductOperations(getWeight(), getInit())};
+}
+
+LogicalResult GatedLinearOp::verify() {
+  auto input = getInput().getType(), gate = getGate().getType(), init = getInit().getType();
+  // C1
+  if (input.getDimSize(1) != gate.getDimSize(1))
+    return emitOpError("input must have ") << gate.getDimSize(1) << " columns, as " << gate << ", got " << input;
+  // C2
+  if (gate != getUp().getType())
+    return emitOpError("gate and up must have the same type, got ") << gate << " and " << getUp().getType();
+  // C3
+  if (init.getDimSize(0) != input.getDimSize(0) || init.getDimSize(1) != gate.getDimSize(0))
+    return emitOpError("init must have the rows of ") << input << " and " << gate.getDimSize(0) << " columns, got "
+                                                      << init;
+  // C4
+  if (!getGateBias() != !getUpBias())
+    return emitOpError("must have both biases or none");
+  for (auto bias : {getGateBias(), getUpBias()})
+    if (bias && bias.getType().getDimSize(0) != gate.getDimSize(0))
+      return emitOpError("bias must have ") << gate.getDimSize(0) << " elements, got " << bias.getType();
+  return success();
+}
+
+Cost GatedLinearOp::getCost() {
+  LinearForm bytes = getBytes(getInput()) + getWeightBytes(getGate()) * 2 + getBytes(getInit());
+  if (getGateBias())
+    bytes += getWeightBytes(getGateBias()) * 2;
+  return {bytes, getProductOperations(getGate(), getInit()) * 2};
+}

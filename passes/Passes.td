@@ -1,0 +1,48 @@
+// Graph-to-graph passes.
+#ifndef KERF_PASSES_TD
+#define KERF_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def FuseProjections : Pass<"kerf-fuse-projections", "::mlir::ModuleOp"> {
+  let summary = "Make one linear of the query, key and value projections, and one op of what follows them";
+  let description = [{
+    Where the rotated queries of a `kerf.attention` and the keys and values of the `kerf.kv_append` before it are
+    linears of one input, joins the three weights (and biases) by a concatenating source expression into one
+    `kerf.linear`, and the head norms, rotations and the append into one `kerf.rope_append`. The input is read once
+    and a layer has two dispatches in place of up to eight.
+
+    - Needs: tensors, before memory planning. A module pass: it adds and removes weights.
+    - Leaves: projections whose parts are read by anything else, have different element types or are not all rotated
+      by one table.
+  }];
+  let dependentDialects = ["::kerf::KerfDialect"];
+}
+
+def FuseEpilogues : InterfacePass<"kerf-fuse-epilogues", "::mlir::FunctionOpInterface"> {
+  let summary = "Fold gating and residual sums into the linears that feed them";
+  let description = [{
+    `kerf.gate` of two linears of one input becomes `kerf.gated_linear`; `kerf.add` of a linear becomes the linear's
+    residual operand. The sums in between are no longer rounded or stored.
+
+    - Needs: tensors, before memory planning.
+    - Leaves: linears with other readers; linears that already have a residual.
+  }];
+  let dependentDialects = ["::kerf::KerfDialect"];
+}
+
+def PlanMemory : Pass<"kerf-plan-memory", "::mlir::ModuleOp"> {
+  let summary = "Give every destination a slot of one arena";
+  let description = [{
+    Inlines the layers of each program and replaces every `tensor.empty` by a `kerf.slot`, and the destination of what
+    the program returns by a `kerf.result`. Values whose lives overlap get different slots; among the free slots the
+    one that grows least is taken. A slot's size is the maximum of its users' sizes, extent by extent, so that the
+    arena of every smaller step fits into the offsets of the largest.
+
+    - Needs: programs (`func.func` over a batch and a cache) in destination style.
+    - Leaves: a program whose every destination is a slot or a result.
+  }];
+  let dependentDialects = ["::kerf::KerfDialect"];
+}
+
+#endif // KERF_PASSES_TD
