@@ -140,6 +140,9 @@ public:
   /// A reader of the object at `key`; empty where absent. The caller finishes it.
   ObjectReader object(llvm::StringRef key);
 
+  /// The value at `key`, marked as read; null where `key` is absent or null.
+  const simdjson::dom::element *take(llvm::StringRef key);
+
   /// Marks `key`, if present, as read and without effect, for `reason`.
   void ignore(llvm::StringRef key, llvm::StringRef reason);
   /// If `key` is present, its value must be `allowed` (then it is ignored for `reason`), else it is refused with
@@ -162,7 +165,6 @@ public:
   llvm::StringRef where() const { return where_; }
 
 private:
-  const simdjson::dom::element *take(llvm::StringRef key);
   void missing(llvm::StringRef key, llvm::StringRef expected);
   bool toInteger(llvm::StringRef key, simdjson::dom::element value, IntRange range, int64_t &out);
 
