@@ -6,14 +6,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <memory>
 #include <numbers>
 #include <stdexcept>
 #include <string>
@@ -295,8 +296,13 @@ void writeWeights(const fs::path &path, const std::vector<Tensor> &tensors, Type
 
 void writeText(const fs::path &path, const std::string &text) { File(path).write(text.data(), text.size()); }
 
+/// The shortest text that reads back as the same number, with a point as in published files: 10000.0, 1e-05.
 std::string shortest(double value) {
   std::array<char, 32> text{};
+  if (value == std::floor(value) && value < 1e15) {
+    std::snprintf(text.data(), text.size(), "%.1f", value);
+    return text.data();
+  }
   for (int digits = 1; digits <= 17; ++digits) {
     std::snprintf(text.data(), text.size(), "%.*g", digits, value);
     if (std::strtod(text.data(), nullptr) == value)
@@ -395,6 +401,9 @@ void makeCheckpoint(const Shape &shape, Type type, uint64_t seed, bool sparse, i
   const std::vector<double> quantiles = sparse ? std::vector<double>{} : normalQuantiles();
 
   fs::create_directories(out);
+  // What an earlier run left, a shard more or an index, would make another model of it.
+  if (!fs::is_empty(out))
+    throw std::runtime_error(out.string() + " must be empty or not exist yet, got a directory with files");
   std::string index;
   for (size_t i = 0; i < shards.size(); ++i) {
     std::array<char, 64> name{};

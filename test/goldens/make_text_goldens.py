@@ -153,7 +153,10 @@ def make_texts(model, exact, tokenizer):
         (folder / f"{name}.ids.txt").write_text(
             numbers(ids) + numbers(generated) + numbers(margins, "{:.6g}"), encoding="ascii"
         )
-        print(f"{name} {prompt[:40]!r}: {len(ids)} tokens, {len(set(generated))} different, least margin {min(margins):.2e}")
+        print(
+            f"{name} {prompt[:40]!r}: {len(ids)} tokens, {len(set(generated))} different generated, "
+            f"least margin {min(margins):.2e}"
+        )
         kept, least = kept + 1, min(least, min(margins))
         if kept == KEPT:
             print(f"least margin of all: {least:.2e}")
@@ -190,7 +193,8 @@ def make_forced(model, exact, tokenizer):
         print(
             f"  {name} against f32: KL mean {float(kl.mean()):.2e} (of the stored part {float(lumped.mean()):.2e}), "
             f"largest {float(kl.max()):.2e}, log-probabilities of the stored tokens within "
-            f"{float((logprobs - their).gather(1, top.indices).abs().max()):.2e}, top-1 agreement {agree:.4f}, perplexity {perplexity:.4f}"
+            f"{float((logprobs - their).gather(1, top.indices).abs().max()):.2e}, "
+            f"top-1 agreement {agree:.4f}, perplexity {perplexity:.4f}"
         )
 
 
