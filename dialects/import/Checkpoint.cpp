@@ -138,8 +138,6 @@ Error Checkpoint::openShards() {
   Problems problems;
   ObjectReader reader(kIndexFile, document->root(), problems, ignored_);
   reader.ignore("metadata", "sizes and types come from the shards; published indexes are known to state them wrongly");
-  if (!reader.has("weight_map"))
-    reader.wrong("weight_map", "be an object from tensor names to files");
   ObjectReader map = reader.object("weight_map");
   reader.finish("an index has weight_map and metadata");
   std::map<std::string, std::string> fileOf;

@@ -42,8 +42,10 @@ static const DecoderArchitecture *readArchitecture(ObjectReader &reader, Problem
 /// A quantized checkpoint: its weights are not the model's numbers but somebody's codes for them.
 static void refuseQuantized(ObjectReader &reader) {
   for (StringRef key : {"quantization_config", "compression_config"}) {
-    if (!reader.has(key))
+    if (!reader.has(key)) {
+      reader.ignore(key, "null means not quantized");
       continue;
+    }
     ObjectReader quantization = reader.object(key);
     std::string method = quantization.stringOr("quant_method", "");
     reader.problem("key '" + key + "' must be absent, got " + (method.empty() ? "a quantized model" : method) +

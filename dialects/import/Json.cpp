@@ -8,6 +8,8 @@
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 
+#include <charconv>
+
 using namespace kerf;
 using namespace llvm;
 using simdjson::dom::element;
@@ -109,6 +111,11 @@ Expected<JsonDocument> JsonDocument::readFile(StringRef path, const JsonLimits &
   return parse(sys::path::filename(path), *text, limits);
 }
 
+std::string kerf::formatNumber(double value) {
+  char text[32];
+  return std::string(text, std::to_chars(text, std::end(text), value).ptr);
+}
+
 std::string kerf::describe(element value) {
   switch (value.type()) {
   case element_type::NULL_VALUE:
@@ -124,7 +131,7 @@ std::string kerf::describe(element value) {
   case element_type::UINT64:
     return std::to_string(value.get_uint64().value_unsafe());
   case element_type::DOUBLE:
-    return formatv("{0:g}", value.get_double().value_unsafe()).str();
+    return formatNumber(value.get_double().value_unsafe());
   case element_type::STRING: {
     StringRef text(value.get_string().value_unsafe());
     return ("\"" + text.take_front(60) + (text.size() > 60 ? "…\"" : "\"")).str();
@@ -221,9 +228,9 @@ std::optional<double> ObjectReader::optionalNumber(StringRef key, NumberRange ra
     return number;
   std::string bounds;
   if (range.min != -std::numeric_limits<double>::infinity())
-    bounds += formatv(" {0} {1:g}", range.minExclusive ? "above" : "not below", range.min);
+    bounds += formatv(" {0} {1}", range.minExclusive ? "above" : "not below", formatNumber(range.min));
   if (range.max != std::numeric_limits<double>::infinity())
-    bounds += formatv("{0} not above {1:g}", bounds.empty() ? "" : " and", range.max);
+    bounds += formatv("{0} not above {1}", bounds.empty() ? "" : " and", formatNumber(range.max));
   problem("key '" + key + "' must be a number" + bounds + ", got " + describe(*value));
   return std::nullopt;
 }
@@ -324,7 +331,7 @@ void ObjectReader::allowOnly(StringRef key, double allowed, StringRef reason, St
   if (!has(key))
     return ignore(key, reason);
   if (numberOr(key, allowed, {}) != allowed)
-    return wrong(key, formatv("be {0:g} ({1})", allowed, advice).str());
+    return wrong(key, "be " + formatNumber(allowed) + " (" + advice + ")");
   ignore(key, reason);
 }
 

@@ -69,6 +69,9 @@ llvm::Expected<std::string> readSmallFile(llvm::StringRef path, uint64_t maxByte
 /// How messages name the type of `value`, with the value itself where that is short: `string "silu"`, `array`.
 std::string describe(simdjson::dom::element value);
 
+/// The shortest text that reads back as `value`.
+std::string formatNumber(double value);
+
 /// Gathers everything wrong with an input, so that a user sees it at once and not one thing for each attempt.
 class Problems {
 public:

@@ -131,7 +131,7 @@ static void readParameters(ObjectReader &reader, RopeConfig &rope, int64_t maxPo
     rope.lowFreqFactor = reader.number("low_freq_factor", kPositive);
     rope.highFreqFactor = reader.number("high_freq_factor", kPositive);
     if (rope.highFreqFactor <= rope.lowFreqFactor)
-      reader.wrong("high_freq_factor", formatv("be above low_freq_factor, {0:g}", rope.lowFreqFactor).str());
+      reader.wrong("high_freq_factor", "be above low_freq_factor, " + formatNumber(rope.lowFreqFactor));
   }
   if (rope.type != RopeType::Yarn)
     return;
@@ -146,7 +146,7 @@ static void readParameters(ObjectReader &reader, RopeConfig &rope, int64_t maxPo
   rope.betaFast = orDefault(reader.numberOr("beta_fast", 32, {0, 1e6}), 32);
   rope.betaSlow = orDefault(reader.numberOr("beta_slow", 1, {0, 1e6}), 1);
   if (rope.betaFast < rope.betaSlow)
-    reader.wrong("beta_fast", formatv("not be below beta_slow, {0:g}", rope.betaSlow).str());
+    reader.wrong("beta_fast", "not be below beta_slow, " + formatNumber(rope.betaSlow));
   rope.truncate = reader.booleanOr("truncate", true);
   rope.attentionFactor = reader.optionalNumber("attention_factor", kPositive);
   rope.mscale = reader.numberOr("mscale", 0, {0, 1e3});
@@ -164,7 +164,7 @@ RopeConfig kerf::readRope(ObjectReader &config, int64_t maxPositions, double def
   ObjectReader &reader = newForm ? parameters : scaling;
   std::optional<double> inner = reader.optionalNumber("rope_theta", kTheta);
   if (outer && inner && *outer != *inner)
-    config.wrong("rope_theta", formatv("be the {0:g} that '{1}' has", *inner, reader.where()).str());
+    config.wrong("rope_theta", "be the " + formatNumber(*inner) + " that '" + reader.where() + "' has");
   rope.theta = inner ? *inner : outer.value_or(defaultTheta);
   for (ObjectReader *place : {&config, &reader})
     place->allowOnly("partial_rotary_factor", 1.0, "the whole head turns", "Kerf turns the whole head only");

@@ -173,9 +173,12 @@ static void readTensor(ObjectReader &entry, TensorInfo &tensor) {
     if (overflow)
       return entry.problem("shape " + formatShape(tensor.shape) + " must fit in 64 bits");
   }
-  if (expected % 8 || expected / 8 != tensor.bytes)
+  if (expected % 8)
+    entry.problem("shape " + formatShape(tensor.shape) + " of " + tensor.dtypeName +
+                  " must have a whole number of bytes, got " + Twine(expected) + " bits");
+  else if (expected / 8 != tensor.bytes)
     entry.problem("shape " + formatShape(tensor.shape) + " of " + tensor.dtypeName + " must have " +
-                  Twine(divideCeil(expected, 8)) + " bytes, got " + Twine(tensor.bytes));
+                  Twine(expected / 8) + " bytes, got " + Twine(tensor.bytes));
 }
 
 Error SafeTensorsFile::parseHeader(StringRef header, uint64_t dataBytes) {
