@@ -1,0 +1,143 @@
+//===- Lower.cpp - from a module of kernels to an object file -------------===//
+#include "codegen/x86/Lower.h"
+
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
+#include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
+#include "mlir/Pass/Pass.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Support/raw_ostream.h"
+#include "llvm/Target/TargetMachine.h"
+
+using namespace mlir;
+using namespace kerf::x86;
+
+llvm::LogicalResult kerf::x86::lowerToLLVMDialect(ModuleOp module) {
+  PassManager passes(module.getContext(), ModuleOp::getOperationName());
+  passes.addPass(createSCFToControlFlowPass());
+  passes.addPass(createConvertControlFlowToLLVMPass());
+  passes.addPass(createArithToLLVMConversionPass());
+  passes.addPass(createReconcileUnrealizedCastsPass());
+  return passes.run(module);
+}
+
+static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const Variant &variant) {
+  LLVMInitializeX86TargetInfo();
+  LLVMInitializeX86Target();
+  LLVMInitializeX86TargetMC();
+  LLVMInitializeX86AsmPrinter();
+  llvm::Triple triple("x86_64-unknown-linux-gnu");
+  std::string reason;
+  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, reason);
+  if (!target)
+    return llvm::createStringError("LLVM must be built with the X86 target, got: " + reason);
+  llvm::TargetOptions options;
+  std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(triple, variant.cpu, variant.attributes,
+                                                                           options, llvm::Reloc::PIC_, std::nullopt,
+                                                                           llvm::CodeGenOptLevel::Aggressive));
+  if (!machine)
+    return llvm::createStringError("LLVM cannot make a target machine for %s", variant.name);
+  return machine;
+}
+
+llvm::Expected<std::unique_ptr<llvm::Module>> kerf::x86::translate(ModuleOp module, const Variant &variant,
+                                                                   llvm::LLVMContext &context, bool visible) {
+  auto machine = createMachine(variant);
+  if (!machine)
+    return machine.takeError();
+  DialectRegistry registry;
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+  module.getContext()->appendDialectRegistry(registry);
+  auto translated = translateModuleToLLVMIR(module, context, variant.name);
+  if (!translated)
+    return llvm::createStringError("the kernels of %s could not be translated to LLVM IR", variant.name);
+  translated->setTargetTriple((*machine)->getTargetTriple());
+  translated->setDataLayout((*machine)->createDataLayout());
+  for (llvm::Function &function : *translated) {
+    if (function.isDeclaration())
+      continue;
+    function.addFnAttr("target-cpu", variant.cpu);
+    function.addFnAttr("target-features", variant.attributes);
+    function.addFnAttr("tune-cpu", variant.tune);
+    // Tuning for some CPUs avoids 512 bits by default; here the width is the variant's decision.
+    function.addFnAttr("prefer-vector-width", std::to_string(32 * variant.lanes));
+    if (function.hasInternalLinkage())
+      function.addFnAttr(llvm::Attribute::AlwaysInline);
+    else if (!visible)
+      function.setVisibility(llvm::GlobalValue::HiddenVisibility);
+  }
+  return translated;
+}
+
+llvm::Error kerf::x86::optimize(llvm::Module &module, const Variant &variant) {
+  auto machine = createMachine(variant);
+  if (!machine)
+    return machine.takeError();
+  std::string broken;
+  llvm::raw_string_ostream stream(broken);
+  if (llvm::verifyModule(module, &stream))
+    return llvm::createStringError("the kernels of %s must be valid LLVM IR, got: %s", variant.name, broken.c_str());
+  llvm::PipelineTuningOptions tuning;
+  // Kernels are vectorized and unrolled as they are meant to be; what is left are tails.
+  tuning.LoopVectorization = false;
+  tuning.SLPVectorization = false;
+  tuning.LoopUnrolling = false;
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager graphs;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(machine->get(), tuning);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(graphs);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, graphs, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
+  return llvm::Error::success();
+}
+
+static llvm::Error emit(llvm::Module &module, const Variant &variant, llvm::CodeGenFileType type,
+                        llvm::raw_pwrite_stream &stream) {
+  auto machine = createMachine(variant);
+  if (!machine)
+    return machine.takeError();
+  llvm::legacy::PassManager passes;
+  if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, type))
+    return llvm::createStringError("LLVM cannot emit object files for %s", variant.name);
+  passes.run(module);
+  return llvm::Error::success();
+}
+
+llvm::Expected<llvm::SmallVector<char, 0>> kerf::x86::emitObject(llvm::Module &module, const Variant &variant) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  if (llvm::Error error = emit(module, variant, llvm::CodeGenFileType::ObjectFile, stream))
+    return error;
+  return bytes;
+}
+
+llvm::Expected<std::string> kerf::x86::emitAssembly(llvm::Module &module, const Variant &variant) {
+  llvm::SmallVector<char, 0> text;
+  llvm::raw_svector_ostream stream(text);
+  if (llvm::Error error = emit(module, variant, llvm::CodeGenFileType::AssemblyFile, stream))
+    return error;
+  return std::string(text.begin(), text.end());
+}
+
+std::string kerf::x86::printModule(const llvm::Module &module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream, nullptr);
+  return text;
+}

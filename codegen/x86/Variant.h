@@ -1,0 +1,70 @@
+//===- Variant.h - the CPU variants that kernels are compiled for -*- C++ -*-===//
+#ifndef KERF_CODEGEN_X86_VARIANT_H
+#define KERF_CODEGEN_X86_VARIANT_H
+
+#include "codegen/x86/Element.h"
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/StringRef.h"
+
+#include <cstdint>
+
+namespace kerf::x86 {
+
+/// How a matrix product multiplies and sums.
+enum class Dot {
+  /// f32 FMAs, operands widened to f32, one sum for each output over ascending k.
+  Fma,
+  /// `vdpbf16ps`: pairs of k, one sum for each output over ascending pairs.
+  Bf16Pairs,
+  /// `tdpbf16ps` on tiles of 16 rows, 32 of k, 16 columns.
+  Bf16Tiles
+};
+
+/// The blocking of a matrix product; changes speed, never bits.
+struct LinearSchedule {
+  /// How one product is computed.
+  Dot dot;
+  /// Rows and column blocks (of 16) that the inner loop of a large batch keeps in registers.
+  unsigned rows, blocks;
+  /// Column blocks (of 16) in one task of a large and of a small batch are the same: the panel of a task.
+  unsigned panelBlocks;
+  /// Rows in one task.
+  unsigned taskRows;
+  /// Bytes by which weights are prefetched ahead of their use; 0: not at all.
+  unsigned prefetchBytes;
+};
+
+/// One way of using the CPU: what it needs and how kernels are shaped for it.
+struct Variant {
+  /// As in kerf_variant.name.
+  const char *name;
+  /// kerf_cpu_feature bits that it needs.
+  uint64_t features;
+  /// LLVM's -mcpu, -mtune and -mattr.
+  const char *cpu, *tune, *attributes;
+  /// f32 elements of a vector register.
+  unsigned lanes;
+  /// Vector registers.
+  unsigned registers;
+  /// Has mask registers, so masked accesses cost nothing extra.
+  bool masks;
+  /// Has vcvtneps2bf16 and vdpbf16ps.
+  bool bf16;
+  /// Has tiles.
+  bool amx;
+  /// Products with f32 inputs (weights f32, bf16 or f16).
+  LinearSchedule linearF32;
+  /// Products of bf16 with bf16.
+  LinearSchedule linearBf16;
+};
+
+/// All variants; each is better than those before it where it runs.
+llvm::ArrayRef<Variant> variants();
+
+/// The variant of that name; null where there is none.
+const Variant *findVariant(llvm::StringRef name);
+
+} // namespace kerf::x86
+
+#endif // KERF_CODEGEN_X86_VARIANT_H
