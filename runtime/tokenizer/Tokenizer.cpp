@@ -14,7 +14,7 @@ using namespace kerf::rt;
 namespace {
 
 // Far above any vocabulary in use; keeps ids within int32_t.
-constexpr uint32_t kMaxTokens = 1u << 24;
+constexpr uint32_t kMaxTokens = 1u << 22;
 // A piece is cut by one step after the other, recursively.
 constexpr uint32_t kMaxSteps = 32;
 // The text of an added token is walked at every byte that begins one.
