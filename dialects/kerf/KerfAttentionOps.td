@@ -94,9 +94,8 @@ def Kerf_RopeAppendOp : Kerf_Op<"rope_append",
     ```
   }];
   let arguments = (ins Kerf_Matrix:$input, Kerf_F32Matrix:$table, Kerf_BatchType:$batch, Kerf_CacheType:$cache,
-                       Optional<Kerf_Vector>:$query_scale, Optional<Kerf_Vector>:$key_scale,
-                       FlatSymbolRefAttr:$group, Kerf_I64Attr:$plane, DefaultValuedAttr<F64Attr, "1e-6">:$eps,
-                       Kerf_Matrix:$init);
+                       Kerf_Matrix:$init, Optional<Kerf_Vector>:$query_scale, Optional<Kerf_Vector>:$key_scale,
+                       FlatSymbolRefAttr:$group, Kerf_I64Attr:$plane, F64Attr:$eps);
   let results = (outs Kerf_Matrix:$queries, Kerf_CacheType:$result);
   let assemblyFormat = [{
     $input `,` $table `,` $batch `to` $cache `group` $group `plane` $plane

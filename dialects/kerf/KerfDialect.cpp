@@ -53,6 +53,14 @@ Extent kerf::getRowExtent(Value value) {
       value = result.getSizes().front();
       continue;
     }
+    if (auto dim = dyn_cast<tensor::DimOp>(op); dim && dim.getConstantIndex() == 0) {
+      value = dim.getSource();
+      continue;
+    }
+    if (auto layer = dyn_cast<LayerOp>(op)) {
+      value = layer.getBody().front().getTerminator()->getOperand(cast<OpResult>(value).getResultNumber());
+      continue;
+    }
     return Extent::Tokens;
   }
   // An argument of a layer: what the layer is given.

@@ -1,5 +1,6 @@
-// Layers: parsing, printing and verifying the region form.
+// Layers: parsing, printing, verifying and simplifying the region form.
 #include "dialects/kerf/KerfDialect.h"
+#include "mlir/IR/PatternMatch.h"
 
 using namespace mlir;
 using namespace kerf;
@@ -59,4 +60,66 @@ ParseResult LayerOp::parse(OpAsmParser &parser, OperationState &result) {
     return failure();
   ensureTerminator(*body, parser.getBuilder(), result.location);
   return success();
+}
+
+namespace {
+
+/// A result that the body passes through is the value that it was given.
+struct ForwardResults : OpRewritePattern<LayerOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(LayerOp layer, PatternRewriter &rewriter) const override {
+    Block &body = layer.getBody().front();
+    bool changed = false;
+    for (auto [result, yielded] : llvm::zip(layer.getResults(), body.getTerminator()->getOperands())) {
+      if (result.use_empty())
+        continue;
+      Value forwarded;
+      if (yielded.getParentRegion() != &layer.getBody())
+        forwarded = yielded;
+      else if (auto argument = dyn_cast<BlockArgument>(yielded))
+        forwarded = layer.getInputs()[argument.getArgNumber()];
+      if (!forwarded)
+        continue;
+      rewriter.replaceAllUsesWith(result, forwarded);
+      changed = true;
+    }
+    return changed ? success() : rewriter.notifyMatchFailure(layer, "body computes every result that is read");
+  }
+};
+
+/// Inputs that the body ignores and results that nobody reads only keep other values alive.
+struct DropUnused : OpRewritePattern<LayerOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(LayerOp layer, PatternRewriter &rewriter) const override {
+    Block &body = layer.getBody().front();
+    SmallVector<Value> inputs, yielded, kept;
+    llvm::BitVector dropped(body.getNumArguments());
+    for (auto [argument, input] : llvm::zip(body.getArguments(), layer.getInputs()))
+      if (argument.use_empty())
+        dropped.set(argument.getArgNumber());
+      else
+        inputs.push_back(input);
+    for (auto [result, value] : llvm::zip(layer.getResults(), body.getTerminator()->getOperands()))
+      if (!result.use_empty()) {
+        kept.push_back(result);
+        yielded.push_back(value);
+      }
+    if (dropped.none() && kept.size() == layer.getNumResults())
+      return rewriter.notifyMatchFailure(layer, "every input and result is used");
+    rewriter.modifyOpInPlace(body.getTerminator(), [&] { body.getTerminator()->setOperands(yielded); });
+    rewriter.modifyOpInPlace(layer, [&] { body.eraseArguments(dropped); });
+    auto smaller = LayerOp::create(rewriter, layer.getLoc(), TypeRange(ValueRange(kept)), layer.getIndexAttr(), inputs);
+    smaller->setDiscardableAttrs(layer->getDiscardableAttrDictionary());
+    rewriter.inlineRegionBefore(layer.getBody(), smaller.getBody(), smaller.getBody().end());
+    for (auto [result, replacement] : llvm::zip(kept, smaller.getResults()))
+      rewriter.replaceAllUsesWith(result, replacement);
+    rewriter.eraseOp(layer);
+    return success();
+  }
+};
+
+} // namespace
+
+void LayerOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
+  patterns.add<ForwardResults, DropUnused>(context);
 }

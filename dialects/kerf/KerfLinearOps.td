@@ -24,8 +24,8 @@ def Kerf_LinearOp : Kerf_TensorOp<"linear", [AttrSizedOperandSegments]> {
            outs(%init : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
     ```
   }];
-  let arguments = (ins Kerf_Matrix:$input, Kerf_Matrix:$weight, Optional<Kerf_Vector>:$bias,
-                       Optional<Kerf_Matrix>:$residual, Kerf_Matrix:$init);
+  let arguments = (ins Kerf_Matrix:$input, Kerf_Matrix:$weight, Kerf_Matrix:$init, Optional<Kerf_Vector>:$bias,
+                       Optional<Kerf_Matrix>:$residual);
   let results = (outs Kerf_Matrix:$result);
   let assemblyFormat = [{
     $input `,` $weight (`bias` `(` $bias^ `:` type($bias) `)`)? (`residual` `(` $residual^ `:` type($residual) `)`)?
@@ -51,7 +51,7 @@ def Kerf_GatedLinearOp : Kerf_TensorOp<"gated_linear", [AttrSizedOperandSegments
     ```
   }];
   let arguments = (ins Kerf_ActivationAttr:$activation, Kerf_Matrix:$input, Kerf_Matrix:$gate, Kerf_Matrix:$up,
-                       Optional<Kerf_Vector>:$gate_bias, Optional<Kerf_Vector>:$up_bias, Kerf_Matrix:$init);
+                       Kerf_Matrix:$init, Optional<Kerf_Vector>:$gate_bias, Optional<Kerf_Vector>:$up_bias);
   let results = (outs Kerf_Matrix:$result);
   let assemblyFormat = [{
     $activation $input `,` $gate `,` $up

@@ -41,26 +41,32 @@ Value sliceOperand(OpBuilder &builder, Location loc, Value operand, Follow follo
   return slice(builder, loc, operand, allOffsets, allSizes);
 }
 
-/// The operands of each op in order with how they follow a tile, and whether columns can be cut too.
-Follow getFollow(SelectOp op, Value operand) {
-  return operand == op.getRows() ? Follow::Rows : Follow::Whole;
+/// How each operand of an op but its destination follows a tile. By operand, not by value: one value can be both the
+/// input of a linear and its residual.
+Follow getFollow(SelectOp op, OpOperand &operand) {
+  return &operand == &op.getRowsMutable() ? Follow::Rows : Follow::Whole;
 }
-Follow getFollow(EmbedOp op, Value operand) { return operand == op.getIds() ? Follow::Rows : Follow::Whole; }
-Follow getFollow(LinearOp op, Value operand) {
-  if (operand == op.getInput())
+Follow getFollow(EmbedOp op, OpOperand &operand) {
+  return &operand == &op.getIdsMutable() ? Follow::Rows : Follow::Whole;
+}
+Follow getFollow(LinearOp op, OpOperand &operand) {
+  if (&operand == &op.getInputMutable())
     return Follow::Rows;
-  return operand == op.getWeight() || operand == op.getBias() ? Follow::Columns : Follow::Both;
+  auto is = [&](MutableOperandRange range) { return llvm::is_contained(llvm::make_pointer_range(range), &operand); };
+  return &operand == &op.getWeightMutable() || is(op.getBiasMutable()) ? Follow::Columns : Follow::Both;
 }
-Follow getFollow(GatedLinearOp op, Value operand) {
-  return operand == op.getInput() ? Follow::Rows : Follow::Columns;
+Follow getFollow(GatedLinearOp op, OpOperand &operand) {
+  return &operand == &op.getInputMutable() ? Follow::Rows : Follow::Columns;
 }
-Follow getFollow(RmsNormOp op, Value operand) { return operand == op.getScale() ? Follow::Whole : Follow::Rows; }
-Follow getFollow(GateOp, Value) { return Follow::Both; }
-Follow getFollow(AddOp, Value) { return Follow::Both; }
-Follow getFollow(RopeTableOp op, Value operand) {
-  return operand == op.getPositions() ? Follow::Rows : Follow::Whole;
+Follow getFollow(RmsNormOp op, OpOperand &operand) {
+  return &operand == &op.getScaleMutable() ? Follow::Whole : Follow::Rows;
 }
-Follow getFollow(RopeOp, Value) { return Follow::Rows; }
+Follow getFollow(GateOp, OpOperand &) { return Follow::Both; }
+Follow getFollow(AddOp, OpOperand &) { return Follow::Both; }
+Follow getFollow(RopeTableOp op, OpOperand &operand) {
+  return &operand == &op.getPositionsMutable() ? Follow::Rows : Follow::Whole;
+}
+Follow getFollow(RopeOp, OpOperand &) { return Follow::Rows; }
 
 template <typename OpTy>
 constexpr bool cutsColumns = llvm::is_one_of<OpTy, LinearOp, GatedLinearOp, GateOp, AddOp>::value;
@@ -91,15 +97,18 @@ FailureOr<TilingResult> tiled(OpTy op, OpBuilder &builder, ArrayRef<OpFoldResult
   Location loc = op.getLoc();
   SmallVector<Value> operands;
   SmallVector<Operation *> slices;
+  Type resultType;
   for (OpOperand &operand : op->getOpOperands()) {
     Value value = operand.get();
-    Follow follow = value == op.getInit() && op.isDpsInit(&operand) ? Follow::Both : getFollow(op, value);
+    Follow follow = op.isDpsInit(&operand) ? Follow::Both : getFollow(op, operand);
     Value part = sliceOperand(builder, loc, value, follow, offsets, sizes);
     if (part != value)
       slices.push_back(part.getDefiningOp());
+    if (op.isDpsInit(&operand))
+      resultType = part.getType();
     operands.push_back(part);
   }
-  Operation *copy = clone(builder, op, operands.back().getType(), operands);
+  Operation *copy = clone(builder, op, resultType, operands);
   return TilingResult{{copy}, SmallVector<Value>(copy->getResults()), slices};
 }
 

@@ -1,0 +1,71 @@
+// Folds gating and residual sums into linears: the sums stay in registers instead of going through memory, and a layer
+// has two dispatches less.
+#include "dialects/kerf/KerfDialect.h"
+#include "passes/Passes.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+namespace kerf {
+#define GEN_PASS_DEF_FUSEEPILOGUES
+#include "passes/Passes.h.inc"
+} // namespace kerf
+
+using namespace mlir;
+using namespace kerf;
+
+namespace {
+
+/// The linear that alone feeds a reader that sees nothing else of it; null if there is none.
+LinearOp getOnlyLinear(Value value) {
+  auto linear = value.getDefiningOp<LinearOp>();
+  return linear && linear->hasOneUse() && !linear.getResidual() ? linear : nullptr;
+}
+
+struct FuseGate : OpRewritePattern<GateOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(GateOp gate, PatternRewriter &rewriter) const override {
+    LinearOp lhs = getOnlyLinear(gate.getGate()), rhs = getOnlyLinear(gate.getUp());
+    if (!lhs || !rhs || lhs == rhs)
+      return rewriter.notifyMatchFailure(gate, "gate and up are not linears of their own");
+    if (lhs.getInput() != rhs.getInput())
+      return rewriter.notifyMatchFailure(gate, "gate and up have different inputs");
+    if (lhs.getWeight().getType() != rhs.getWeight().getType())
+      return rewriter.notifyMatchFailure(gate, "gate and up have weights of different types");
+    if (!lhs.getBias() != !rhs.getBias())
+      return rewriter.notifyMatchFailure(gate, "only one of gate and up has a bias");
+    rewriter.replaceOpWithNewOp<GatedLinearOp>(gate, gate.getInit().getType(), gate.getActivation(), lhs.getInput(),
+                                               lhs.getWeight(), rhs.getWeight(), gate.getInit(), lhs.getBias(),
+                                               rhs.getBias())
+        ->setLoc(rewriter.getFusedLoc({lhs.getLoc(), rhs.getLoc(), gate.getLoc()}));
+    return success();
+  }
+};
+
+struct FuseResidual : OpRewritePattern<AddOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AddOp add, PatternRewriter &rewriter) const override {
+    LinearOp linear = getOnlyLinear(add.getRhs());
+    Value residual = add.getLhs();
+    if (!linear) {
+      linear = getOnlyLinear(add.getLhs());
+      residual = add.getRhs();
+    }
+    if (!linear)
+      return rewriter.notifyMatchFailure(add, "neither side is a linear of its own");
+    rewriter.replaceOpWithNewOp<LinearOp>(add, add.getInit().getType(), linear.getInput(), linear.getWeight(),
+                                          add.getInit(), linear.getBias(), residual)
+        ->setLoc(rewriter.getFusedLoc({linear.getLoc(), add.getLoc()}));
+    return success();
+  }
+};
+
+struct FuseEpiloguesPass : kerf::impl::FuseEpiloguesBase<FuseEpiloguesPass> {
+  void runOnOperation() override {
+    RewritePatternSet patterns(&getContext());
+    patterns.add<FuseGate, FuseResidual>(&getContext());
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+};
+
+} // namespace
