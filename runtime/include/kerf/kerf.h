@@ -132,11 +132,11 @@ KERF_API size_t kerf_model_end_tokens(const kerf_model *model, int32_t *ids, siz
 /// Compares every weight with its SHA-256. KERF_BAD_ARTIFACT names the first that differs. Any thread.
 KERF_API kerf_code kerf_model_verify(const kerf_model *model, kerf_error *error);
 
-/// Flags of kerf_tokenize and kerf_detokenize.
+/// Flags of kerf_tokenize, kerf_detokenize and of a prompt.
 enum {
-  KERF_ADD_SPECIAL = 1u,  ///< tokenize: put the model's own begin tokens around the text
-  KERF_SKIP_SPECIAL = 2u, ///< detokenize: leave special tokens out
-  KERF_PLAIN_TEXT = 4u    ///< tokenize: text that spells a special token is text, not that token
+  KERF_NO_FRAME = 1u,    ///< tokenize: do not put the tokens around the text that the model expects there
+  KERF_PLAIN_TEXT = 2u,  ///< tokenize: text that spells a special token is text, not that token (for text from users)
+  KERF_SKIP_SPECIAL = 4u ///< detokenize: leave special tokens out
 };
 
 /// Splits UTF-8 text into ids; malformed bytes count as U+FFFD. `*count` gets the number of ids; the first
@@ -263,8 +263,8 @@ typedef struct kerf_step {
 } kerf_step;
 
 /// Appends the tokens of every entry to its sequence and computes the logits asked for. No tokens at all is a valid
-/// step that does nothing. On failure every sequence is as it was: KERF_BAD_ARGUMENT (an id outside the vocabulary, more
-/// tokens or logit rows than planned, a sequence twice, closed or of another context, a sequence past the planned
+/// step that does nothing. On failure every sequence is as it was: KERF_BAD_ARGUMENT (an id outside the vocabulary,
+/// more tokens or logit rows than planned, a sequence twice, closed or of another context, a sequence past the planned
 /// context), KERF_OUT_OF_PAGES, KERF_CANCELLED. Allocates nothing.
 KERF_API kerf_code kerf_context_step(kerf_context *context, const kerf_step *step, kerf_error *error);
 
@@ -300,7 +300,7 @@ typedef struct kerf_generate_options {
   size_t prompt_bytes;       ///< 0: up to the final zero
   const int32_t *prompt_ids; ///< [prompt_id_count]
   uint32_t prompt_id_count;
-  uint32_t plain_prompt;    ///< nonzero: add no special tokens to `prompt`
+  uint32_t prompt_flags;    ///< KERF_NO_FRAME, KERF_PLAIN_TEXT
   kerf_sequence *sequence;  ///< continue this one, and leave the new tokens in it; NULL: one of its own
   float temperature;        ///< 0: greedy (the lowest id of equal maxima)
   float top_p;              ///< keep the fewest likeliest tokens with at least this sum; 0 or 1: all

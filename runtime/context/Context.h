@@ -1,0 +1,140 @@
+/// A context: memory, threads and sequences of a running model.
+#ifndef KERF_RUNTIME_CONTEXT_CONTEXT_H
+#define KERF_RUNTIME_CONTEXT_CONTEXT_H
+
+#include "runtime/context/KvPages.h"
+#include "runtime/cpu/Dispatcher.h"
+#include "runtime/loader/Model.h"
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+namespace kerf::rt {
+class Context;
+}
+
+/// The C handle of a sequence: a record in its context's plan.
+struct kerf_sequence {
+  kerf::rt::Context *context;
+  uint32_t index;
+  uint32_t length;
+  uint64_t step; ///< the last step that named it
+  bool open;
+};
+
+namespace kerf::rt {
+
+/// Everything that a plan fixes. Built once, never grown.
+class Plan {
+public:
+  /// Takes all memory and resolves all operands; throws KERF_OUT_OF_MEMORY.
+  Plan(const Model &model, Context &context, const Ceilings &ceilings, const kerf_plan_report &report, bool poison);
+
+  Ceilings ceilings;
+  kerf_plan_report report;
+  KvPages pages;
+  std::vector<kerf_sequence> sequences;
+  /// For each sequence in the step being made.
+  std::vector<KvPages::Growth> growths;
+  std::vector<kerf_sequence *> members;
+
+  /// Arrays of the step, in one guarded buffer.
+  struct GroupArrays {
+    int32_t *slots, *pageBegin, *pages;
+  };
+  int32_t *ids = nullptr, *positions = nullptr, *logitRows = nullptr;
+  kerf_work_item *workItems = nullptr;
+  std::vector<GroupArrays> groups;
+
+  /// Candidates of the sampler: vocabulary entries of 8 bytes.
+  GuardedBuffer sampler;
+  GuardedBuffer arena, logits;
+  std::unique_ptr<Dispatcher> dispatcher;
+
+private:
+  void layOutStep(const Model &model);
+  void *resolve(const Model &model, const kerf_operand &operand, const std::vector<uint64_t> &slots) const;
+  GuardedBuffer stepArrays_;
+};
+
+/// A context. One thread at a time, cancel() apart.
+class Context {
+public:
+  /// Starts the threads. `threads` 0 means usableThreads().
+  Context(std::shared_ptr<const Model> model, uint32_t threads, bool poison);
+
+  /// The model.
+  const Model &model() const { return *model_; }
+  /// The threads.
+  const ThreadPool &pool() const { return pool_; }
+  /// Makes a plan in place of the one before; throws Error and leaves none.
+  void plan(const kerf_plan_options &options);
+  /// The plan in force; throws KERF_BAD_ARGUMENT when there is none.
+  Plan &needPlan() const;
+  /// The plan in force, or NULL.
+  Plan *planOrNull() const { return plan_.get(); }
+
+  /// Opens a sequence; throws KERF_BAD_ARGUMENT when all are in use.
+  kerf_sequence *createSequence();
+  /// Opens a sequence that shares the tokens of `from`.
+  kerf_sequence *forkSequence(const kerf_sequence &from);
+  /// Forgets tokens from `length` on.
+  void truncateSequence(kerf_sequence &sequence, uint32_t length);
+  /// Gives a sequence back.
+  void closeSequence(kerf_sequence &sequence);
+
+  /// Runs a step; throws Error, and then every sequence is as it was. Allocates nothing unless it fails.
+  void step(const kerf_step &step);
+  /// Rows of logits of the last step.
+  uint32_t logitRows() const { return logitRows_; }
+  /// Row of the logits.
+  const float *logits(uint32_t row) const;
+
+  /// Ends what runs now.
+  void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+  /// Whether cancel() came since the last clearCancel().
+  bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+  /// Makes cancels from before now void.
+  void clearCancel() { cancelled_.store(false, std::memory_order_relaxed); }
+  /// While alive, step() leaves the cancel flag to its owner, so that one between two steps is not lost.
+  class CancelScope {
+  public:
+    explicit CancelScope(Context &context) : context_(context) {
+      context_.clearCancel();
+      context_.cancelOwned_ = true;
+    }
+    ~CancelScope() { context_.cancelOwned_ = false; }
+    CancelScope(const CancelScope &) = delete;
+    CancelScope &operator=(const CancelScope &) = delete;
+
+  private:
+    Context &context_;
+  };
+
+private:
+  struct Counts {
+    uint32_t tokens = 0, logitRows = 0, members = 0;
+  };
+  const kerf_step_entry &entry(const kerf_step &step, uint32_t index) const;
+  Counts validate(const kerf_step &step);
+  Extents fill(const kerf_step &step, const Counts &counts);
+
+  std::shared_ptr<const Model> model_;
+  ThreadPool pool_;
+  bool poison_;
+  std::unique_ptr<Plan> plan_;
+  std::atomic<bool> cancelled_{false};
+  bool cancelOwned_ = false;
+  uint64_t steps_ = 0;
+  uint32_t logitRows_ = 0;
+};
+
+} // namespace kerf::rt
+
+/// The C handle.
+struct kerf_context {
+  kerf::rt::Context impl;
+};
+
+#endif

@@ -1,0 +1,129 @@
+#include "runtime/context/KvPages.h"
+
+#include <cassert>
+#include <cstring>
+
+namespace kerf::rt {
+
+KvPages::KvPages(const std::vector<kerf_cache_group> &groups, const Ceilings &ceilings, bool poison) : poison_(poison) {
+  for (const kerf_cache_group &format : groups) {
+    Group group = {};
+    group.format = format;
+    group.sizes = groupSizes(format, ceilings);
+    group.planeBytes = (group.sizes.pages * format.page_bytes + KERF_ALIGNMENT - 1) / KERF_ALIGNMENT * KERF_ALIGNMENT;
+    group.pool = GuardedBuffer(group.planeBytes * format.planes, "the KV cache");
+    group.references.assign(group.sizes.pages, 0);
+    group.free.reserve(group.sizes.pages);
+    for (uint32_t page = group.sizes.pages; page-- > 0;)
+      group.free.push_back(int32_t(page));
+    group.tables.assign(size_t(group.sizes.pagesPerSequence) * ceilings.sequences, 0);
+    group.held.assign(ceilings.sequences, 0);
+    groups_.push_back(std::move(group));
+  }
+}
+
+uint8_t *KvPages::plane(uint32_t group, uint32_t plane) const {
+  return groups_[group].pool.data() + groups_[group].planeBytes * plane;
+}
+
+const int32_t *KvPages::table(uint32_t group, uint32_t sequence) const {
+  const Group &g = groups_[group];
+  return g.tables.data() + size_t(g.sizes.pagesPerSequence) * sequence;
+}
+
+uint64_t KvPages::pagesFor(const Group &group, uint64_t length) {
+  return (length + group.format.page_size - 1) / group.format.page_size;
+}
+
+int32_t KvPages::take(Group &group) {
+  assert(!group.free.empty() && "shortage() must be asked first");
+  const int32_t page = group.free.back();
+  group.free.pop_back();
+  group.references[page] = 1;
+  if (poison_)
+    for (uint32_t plane = 0; plane < group.format.planes; ++plane)
+      std::memset(group.pool.data() + group.planeBytes * plane + page * group.format.page_bytes, 0xff,
+                  group.format.page_bytes);
+  return page;
+}
+
+void KvPages::release(Group &group, int32_t page) {
+  assert(group.references[page] > 0 && "page released twice");
+  if (--group.references[page] == 0)
+    group.free.push_back(page);
+}
+
+void KvPages::copyPage(Group &group, int32_t from, int32_t to) {
+  for (uint32_t plane = 0; plane < group.format.planes; ++plane) {
+    uint8_t *base = group.pool.data() + group.planeBytes * plane;
+    std::memcpy(base + to * group.format.page_bytes, base + from * group.format.page_bytes, group.format.page_bytes);
+  }
+}
+
+KvPages::Shortage KvPages::shortage(const Growth *growths, uint32_t count) {
+  for (uint32_t g = 0; g < groups_.size(); ++g) {
+    Group &group = groups_[g];
+    uint64_t needed = 0;
+    // A page that two growing sequences share is copied for all but the last of them: count as if already released.
+    auto sharedLast = [&](const Growth &growth) -> uint32_t * {
+      if (growth.count == 0 || growth.length % group.format.page_size == 0)
+        return nullptr;
+      return &group.references[table(g, growth.sequence)[growth.length / group.format.page_size]];
+    };
+    for (uint32_t i = 0; i < count; ++i) {
+      needed += pagesFor(group, uint64_t(growths[i].length) + growths[i].count) - group.held[growths[i].sequence];
+      if (uint32_t *references = sharedLast(growths[i])) {
+        needed += *references > 1;
+        --*references;
+      }
+    }
+    for (uint32_t i = 0; i < count; ++i)
+      if (uint32_t *references = sharedLast(growths[i]))
+        ++*references;
+    if (needed > group.free.size())
+      return {true, g, needed, group.free.size()};
+  }
+  return {false, 0, 0, 0};
+}
+
+void KvPages::grow(const Growth &growth) {
+  if (growth.count == 0)
+    return;
+  for (Group &group : groups_) {
+    int32_t *table = group.tables.data() + size_t(group.sizes.pagesPerSequence) * growth.sequence;
+    uint32_t &held = group.held[growth.sequence];
+    const uint32_t first = growth.length / group.format.page_size;
+    if (first < held && group.references[table[first]] > 1) {
+      const int32_t copy = take(group);
+      copyPage(group, table[first], copy);
+      release(group, table[first]);
+      table[first] = copy;
+    }
+    for (const uint64_t need = pagesFor(group, uint64_t(growth.length) + growth.count); held < need; ++held)
+      table[held] = take(group);
+  }
+}
+
+void KvPages::shrink(uint32_t sequence, uint32_t length) {
+  for (Group &group : groups_) {
+    int32_t *table = group.tables.data() + size_t(group.sizes.pagesPerSequence) * sequence;
+    for (uint32_t &held = group.held[sequence]; held > pagesFor(group, length);)
+      release(group, table[--held]);
+  }
+}
+
+void KvPages::share(uint32_t from, uint32_t to, uint32_t length) {
+  for (Group &group : groups_) {
+    const size_t stride = group.sizes.pagesPerSequence;
+    const uint32_t pages = uint32_t(pagesFor(group, length));
+    assert(group.held[to] == 0 && pages <= group.held[from]);
+    for (uint32_t i = 0; i < pages; ++i) {
+      const int32_t page = group.tables[stride * from + i];
+      ++group.references[page];
+      group.tables[stride * to + i] = page;
+    }
+    group.held[to] = pages;
+  }
+}
+
+} // namespace kerf::rt

@@ -1,0 +1,172 @@
+#include "runtime/context/Context.h"
+
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <cstring>
+#include <pthread.h>
+
+namespace kerf::rt {
+namespace {
+
+// Hands out pieces of one buffer, each rounded up to the alignment.
+class Carver {
+public:
+  explicit Carver(uint8_t *at) : at_(at) {}
+  template <typename T> T *take(uint64_t count) {
+    T *piece = reinterpret_cast<T *>(at_);
+    at_ += (count * sizeof(T) + KERF_ALIGNMENT - 1) / KERF_ALIGNMENT * KERF_ALIGNMENT;
+    return piece;
+  }
+
+private:
+  uint8_t *at_;
+};
+
+// Pool threads have the process's default stack size; the kernels say what they need of it.
+void checkStack(uint64_t kernelStack) {
+  pthread_attr_t attributes;
+  size_t size = 0;
+  if (pthread_getattr_default_np(&attributes) != 0)
+    return;
+  pthread_attr_getstacksize(&attributes, &size);
+  pthread_attr_destroy(&attributes);
+  if (size && kernelStack + kThreadStack > size)
+    fail(KERF_OUT_OF_MEMORY, "the default thread stack must be at least ", formatBytes(kernelStack + kThreadStack),
+         " for this model, got ", formatBytes(size), "; raise it with 'ulimit -s'");
+}
+
+std::vector<kerf_linear_form> slotForms(const kerf_program &program) {
+  std::vector<kerf_linear_form> forms;
+  for (uint32_t i = 0; i < program.slot_count; ++i)
+    forms.push_back(program.slots[i].bytes);
+  return forms;
+}
+
+} // namespace
+
+Plan::Plan(const Model &model, Context &context, const Ceilings &ceilings, const kerf_plan_report &report, bool poison)
+    : ceilings(ceilings), report(report), pages(model.terms().groups, ceilings, poison),
+      sampler(uint64_t(model.terms().vocabulary) * 8, "the sampler"),
+      arena(0, "the arena"), logits(uint64_t(ceilings.logitRows) * model.terms().vocabulary * sizeof(float), "the logits"),
+      stepArrays_(stepArrayBytes(model.terms(), ceilings), "the step arrays") {
+  for (uint32_t i = 0; i < ceilings.sequences; ++i)
+    sequences.push_back({&context, i, 0, 0, false});
+  growths.resize(ceilings.sequences);
+  members.resize(ceilings.sequences);
+  layOutStep(model);
+
+  const std::vector<uint64_t> slots = layOutSlots(slotForms(model.step()), largestExtents(ceilings));
+  arena = GuardedBuffer(slots.back(), "the arena");
+  dispatcher = std::make_unique<Dispatcher>(
+      model.step(), model.variant(), [&](const kerf_operand &operand) { return resolve(model, operand, slots); });
+}
+
+void Plan::layOutStep(const Model &model) {
+  Carver carver(stepArrays_.data());
+  ids = carver.take<int32_t>(ceilings.tokens);
+  positions = carver.take<int32_t>(ceilings.tokens);
+  logitRows = carver.take<int32_t>(ceilings.logitRows);
+  workItems = carver.take<kerf_work_item>(ceilings.workItems);
+  for (const kerf_cache_group &group : model.terms().groups) {
+    GroupArrays arrays;
+    arrays.slots = carver.take<int32_t>(ceilings.tokens);
+    arrays.pageBegin = carver.take<int32_t>(uint64_t(ceilings.sequences) + 1);
+    arrays.pages = carver.take<int32_t>(uint64_t(groupSizes(group, ceilings).pagesPerSequence) * ceilings.sequences);
+    groups.push_back(arrays);
+  }
+}
+
+void *Plan::resolve(const Model &model, const kerf_operand &operand, const std::vector<uint64_t> &slots) const {
+  switch (operand.kind) {
+  case KERF_OPERAND_SLOT:
+    return arena.data() + slots[operand.index];
+  case KERF_OPERAND_WEIGHT:
+    return const_cast<uint8_t *>(model.package().weight(operand.index));
+  case KERF_OPERAND_CACHE:
+    return pages.plane(operand.index, operand.plane);
+  case KERF_OPERAND_RESULT:
+    return logits.data();
+  default:
+    break;
+  }
+  switch (operand.index) {
+  case KERF_STEP_TOKEN_IDS:
+    return ids;
+  case KERF_STEP_POSITIONS:
+    return positions;
+  case KERF_STEP_LOGIT_ROWS:
+    return logitRows;
+  case KERF_STEP_WORK_ITEMS:
+    return workItems;
+  case KERF_STEP_SLOTS:
+    return groups[operand.plane].slots;
+  case KERF_STEP_PAGE_BEGIN:
+    return groups[operand.plane].pageBegin;
+  default:
+    return groups[operand.plane].pages;
+  }
+}
+
+Context::Context(std::shared_ptr<const Model> model, uint32_t threads, bool poison)
+    : model_(std::move(model)), pool_(resolveCeilings(model_->terms(), threads, {}).threads), poison_(poison) {}
+
+void Context::plan(const kerf_plan_options &options) {
+  if (plan_)
+    for (const kerf_sequence &sequence : plan_->sequences)
+      if (sequence.open)
+        fail(KERF_BAD_ARGUMENT, "every sequence must be closed before another plan, got one of ", sequence.length,
+             " tokens that is open");
+  plan_.reset();
+  logitRows_ = 0;
+  const Ceilings ceilings = resolveCeilings(model_->terms(), pool_.count(), options);
+  kerf_plan_report report = evaluateCertificate(model_->terms(), ceilings);
+  report.available = options.memory_limit ? options.memory_limit : availableMemory();
+  if (report.total > report.available)
+    fail(KERF_OUT_OF_MEMORY, "the plan needs ", formatBytes(report.total), " (weights ", formatBytes(report.weights),
+         ", KV ", formatBytes(report.cache), ", arena ", formatBytes(report.arena), "), but ",
+         options.memory_limit ? "the memory limit allows " : "the system has only ", formatBytes(report.available),
+         "; lower max_tokens, max_sequences or context");
+  checkStack(model_->terms().kernelStack);
+  plan_ = std::make_unique<Plan>(*model_, *this, ceilings, report, poison_);
+}
+
+Plan &Context::needPlan() const {
+  if (!plan_)
+    fail(KERF_BAD_ARGUMENT, "kerf_context_plan must come first");
+  return *plan_;
+}
+
+kerf_sequence *Context::createSequence() {
+  Plan &plan = needPlan();
+  for (kerf_sequence &sequence : plan.sequences)
+    if (!sequence.open) {
+      sequence.open = true;
+      sequence.length = 0;
+      return &sequence;
+    }
+  fail(KERF_BAD_ARGUMENT, "at most ", plan.sequences.size(), " sequences can be open, as planned; close one or plan ",
+       "for more");
+}
+
+kerf_sequence *Context::forkSequence(const kerf_sequence &from) {
+  kerf_sequence *sequence = createSequence();
+  plan_->pages.share(from.index, sequence->index, from.length);
+  sequence->length = from.length;
+  return sequence;
+}
+
+void Context::truncateSequence(kerf_sequence &sequence, uint32_t length) {
+  if (length > sequence.length)
+    fail(KERF_BAD_ARGUMENT, "length must be at most the sequence's ", sequence.length, ", got ", length);
+  plan_->pages.shrink(sequence.index, length);
+  sequence.length = length;
+}
+
+void Context::closeSequence(kerf_sequence &sequence) {
+  plan_->pages.shrink(sequence.index, 0);
+  sequence.length = 0;
+  sequence.open = false;
+}
+
+} // namespace kerf::rt

@@ -1,0 +1,136 @@
+#include "runtime/cpu/Dispatcher.h"
+
+#include "runtime/support/Error.h"
+
+#include <chrono>
+#include <pthreadpool.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace kerf::rt {
+namespace {
+
+// Kernels run with the default floating-point environment whatever the caller's is: round to nearest, denormals kept.
+// Otherwise a row's bits would depend on the thread that runs it. Pool threads get theirs at their creation.
+class DefaultFloats {
+public:
+#if defined(__x86_64__)
+  DefaultFloats() : before_(_mm_getcsr()) { _mm_setcsr(0x1f80); }
+  ~DefaultFloats() { _mm_setcsr(before_); }
+
+private:
+  unsigned before_;
+#endif
+};
+
+struct Tasks {
+  kerf_kernel_fn kernel;
+  void *const *operands;
+  const int64_t *extents;
+};
+
+void runTask(void *tasks, size_t index) {
+  const Tasks &t = *static_cast<const Tasks *>(tasks);
+  t.kernel(t.operands, t.extents, int64_t(index));
+}
+
+uint64_t taskCount(const kerf_kernel &kernel, const Extents &extents) {
+  const uint64_t extent = uint64_t(extents[kernel.extent]);
+  return (extent + kernel.tile - 1) / kernel.tile * kernel.columns;
+}
+
+double evaluate(const kerf_linear_form &form, const Extents &extents) {
+  double sum = 0;
+  for (unsigned e = 0; e < KERF_EXTENT_COUNT; ++e)
+    sum += double(form.coefficient[e]) * double(extents[e]);
+  return sum;
+}
+
+} // namespace
+
+void ThreadPool::Release::operator()(pthreadpool *pool) const { pthreadpool_destroy(pool); }
+
+ThreadPool::ThreadPool(uint32_t count) : count_(count) {
+  if (count <= 1)
+    return;
+  DefaultFloats inherited;
+  pool_.reset(pthreadpool_create(count));
+  if (!pool_ || pthreadpool_get_threads_count(pool_.get()) != count)
+    fail(KERF_OUT_OF_MEMORY, "the system gave no ", count, " threads");
+}
+
+ThreadPool::~ThreadPool() = default;
+
+void ThreadPool::run(kerf_kernel_fn kernel, void *const *operands, const int64_t *extents, uint64_t tasks) const {
+  if (!pool_ || tasks == 1) {
+    for (uint64_t i = 0; i < tasks; ++i)
+      kernel(operands, extents, int64_t(i));
+    return;
+  }
+  Tasks call = {kernel, operands, extents};
+  pthreadpool_parallelize_1d(pool_.get(), runTask, &call, size_t(tasks), 0);
+}
+
+Dispatcher::Dispatcher(const kerf_program &program, const kerf_variant &variant, const Resolve &resolve) {
+  size_t operands = 0;
+  for (uint32_t i = 0; i < program.dispatch_count; ++i)
+    operands += program.dispatches[i].operand_count;
+  addresses_.reserve(operands);
+  calls_.reserve(program.dispatch_count);
+  for (uint32_t i = 0; i < program.dispatch_count; ++i) {
+    const kerf_dispatch &dispatch = program.dispatches[i];
+    void *const *first = addresses_.data() + addresses_.size();
+    for (uint32_t j = 0; j < dispatch.operand_count; ++j)
+      addresses_.push_back(resolve(dispatch.operands[j]));
+    calls_.push_back({&variant.kernels[dispatch.kernel], first, &dispatch, 0, 0, 0, 0, 0});
+  }
+}
+
+bool Dispatcher::run(const ThreadPool &pool, const Extents &extents, const std::atomic<bool> &cancel) {
+  DefaultFloats scope;
+  for (Call &call : calls_) {
+    if (cancel.load(std::memory_order_relaxed))
+      return false;
+    const uint64_t tasks = taskCount(*call.kernel, extents);
+    if (tasks == 0)
+      continue;
+    if (!profiling_) {
+      pool.run(call.kernel->run, call.operands, extents.data(), tasks);
+      continue;
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    pool.run(call.kernel->run, call.operands, extents.data(), tasks);
+    const auto end = std::chrono::steady_clock::now();
+    ++call.calls;
+    call.nanoseconds += uint64_t(std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count());
+    call.tasks += tasks;
+    call.bytes += evaluate(call.dispatch->bytes, extents);
+    call.operations += evaluate(call.dispatch->operations, extents);
+  }
+  return !cancel.load(std::memory_order_relaxed);
+}
+
+void Dispatcher::profile(bool enable) {
+  profiling_ = enable;
+  for (Call &call : calls_)
+    call.calls = call.nanoseconds = call.tasks = 0, call.bytes = call.operations = 0;
+}
+
+kerf_profile_row Dispatcher::profileRow(uint32_t index) const {
+  const Call &call = calls_[index];
+  kerf_profile_row row = {};
+  row.struct_size = sizeof row;
+  row.dispatch = index;
+  row.kernel = call.kernel->name;
+  row.origin = call.dispatch->origin ? call.dispatch->origin : "";
+  row.calls = call.calls;
+  row.nanoseconds = call.nanoseconds;
+  row.tasks = call.tasks;
+  row.bytes = call.bytes;
+  row.operations = call.operations;
+  return row;
+}
+
+} // namespace kerf::rt

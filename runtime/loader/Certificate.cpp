@@ -1,0 +1,180 @@
+#include "runtime/loader/Certificate.h"
+
+#include "runtime/cpu/Threads.h"
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+
+namespace kerf::rt {
+namespace {
+
+uint64_t roundUp(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
+
+// Adds and multiplies what a hostile package or caller may have made huge.
+uint64_t checkedBytes(unsigned __int128 value, const char *what) {
+  if (value > kMostBytes)
+    fail(KERF_BAD_ARGUMENT, what, " must take at most ", formatBytes(kMostBytes), "; lower the plan's ceilings");
+  return uint64_t(value);
+}
+
+} // namespace
+
+CertificateTerms certificateTerms(const Package &package) {
+  const schema::Manifest &manifest = package.manifest();
+  CertificateTerms terms;
+  terms.weightBytes = package.weightBytes();
+  terms.manifestBytes = package.manifestBytes() + (manifest.tokenizer() ? kTokenizerRecords : 0);
+  for (const schema::CacheGroup *group : *manifest.groups())
+    terms.groups.push_back({group->planes(), group->page_size(), group->page_bytes()});
+  for (const schema::Program *program : *manifest.programs()) {
+    std::vector<kerf_linear_form> slots;
+    if (program->slots())
+      for (const schema::Slot *slot : *program->slots()) {
+        kerf_linear_form form = {};
+        if (const auto *coefficients = slot->bytes()->coefficients())
+          std::copy(coefficients->begin(), coefficients->end(), form.coefficient);
+        slots.push_back(form);
+      }
+    terms.programs.push_back(std::move(slots));
+    terms.dispatches = std::max(terms.dispatches, program->dispatches());
+  }
+  terms.attentionTile = std::max(1u, manifest.attention_tile());
+  terms.kernelStack = manifest.stack_bytes();
+  terms.vocabulary = manifest.vocabulary();
+  terms.context = manifest.context();
+  return terms;
+}
+
+Ceilings resolveCeilings(const CertificateTerms &terms, uint32_t threads, const kerf_plan_options &options) {
+  Ceilings c = {};
+  c.threads = threads ? threads : usableThreads();
+  c.context = options.context ? options.context : terms.context;
+  if (c.context > terms.context)
+    fail(KERF_BAD_ARGUMENT, "context must be at most the model's ", terms.context, ", got ", c.context);
+  c.tokens = options.max_tokens ? options.max_tokens : std::min(512u, c.context);
+  c.sequences = options.max_sequences ? options.max_sequences : 1;
+  c.logitRows = options.max_logit_rows ? options.max_logit_rows : c.sequences;
+  constexpr uint32_t most = 1u << 24;
+  if (c.tokens > most || c.sequences > most || c.logitRows > most)
+    fail(KERF_BAD_ARGUMENT, "max_tokens, max_sequences and max_logit_rows must be at most ", most, ", got ", c.tokens,
+         ", ", c.sequences, " and ", c.logitRows);
+  c.logitRows = std::min(c.logitRows, c.tokens);
+  c.pages = options.kv_pages;
+  // Items of one sequence are full but for the last: sum of ceil(rows / tile) over at most `active` sequences.
+  const uint64_t active = std::min(c.tokens, c.sequences), tile = terms.attentionTile;
+  c.workItems = uint32_t(std::min<uint64_t>(c.tokens, (c.tokens + active * (tile - 1)) / tile));
+  for (const kerf_cache_group &group : terms.groups) {
+    const uint64_t perSequence = (uint64_t(c.context) + group.page_size - 1) / group.page_size;
+    const uint64_t pages = options.kv_pages ? options.kv_pages : perSequence * c.sequences;
+    // A slot index, page * page_size + offset, is an int32.
+    if (pages * group.page_size > uint64_t(INT32_MAX) || perSequence * c.sequences > uint64_t(INT32_MAX))
+      fail(KERF_BAD_ARGUMENT, "KV pages times page size must be at most ", INT32_MAX, ", got ", pages, " times ",
+           group.page_size, "; lower max_sequences, context or kv_pages");
+  }
+  return c;
+}
+
+GroupSizes groupSizes(const kerf_cache_group &group, const Ceilings &ceilings) {
+  const uint32_t perSequence = uint32_t((uint64_t(ceilings.context) + group.page_size - 1) / group.page_size);
+  return {perSequence, ceilings.pages ? ceilings.pages : perSequence * ceilings.sequences};
+}
+
+std::array<int64_t, KERF_EXTENT_COUNT> largestExtents(const Ceilings &c) {
+  std::array<int64_t, KERF_EXTENT_COUNT> extents = {};
+  extents[KERF_EXTENT_ONE] = 1;
+  extents[KERF_EXTENT_TOKENS] = c.tokens;
+  extents[KERF_EXTENT_SEQUENCES] = std::min(c.sequences, c.tokens);
+  extents[KERF_EXTENT_LOGIT_ROWS] = c.logitRows;
+  extents[KERF_EXTENT_WORK_ITEMS] = c.workItems;
+  extents[KERF_EXTENT_ATTENDED] = int64_t(c.tokens) * c.context;
+  extents[KERF_EXTENT_CACHED] = extents[KERF_EXTENT_SEQUENCES] * int64_t(c.context);
+  return extents;
+}
+
+uint64_t evaluate(const kerf_linear_form &form, const std::array<int64_t, KERF_EXTENT_COUNT> &extents,
+                  const char *what) {
+  unsigned __int128 sum = 0;
+  for (unsigned e = 0; e < KERF_EXTENT_COUNT; ++e)
+    sum += (unsigned __int128)(uint64_t(std::max<int64_t>(0, form.coefficient[e]))) * uint64_t(extents[e]);
+  return checkedBytes(sum, what);
+}
+
+std::vector<uint64_t> layOutSlots(const std::vector<kerf_linear_form> &slots,
+                                  const std::array<int64_t, KERF_EXTENT_COUNT> &extents) {
+  std::vector<uint64_t> offsets;
+  uint64_t end = 0;
+  for (const kerf_linear_form &slot : slots) {
+    offsets.push_back(end);
+    end = checkedBytes((unsigned __int128)end + roundUp(evaluate(slot, extents, "the arena"), KERF_ALIGNMENT),
+                       "the arena");
+  }
+  offsets.push_back(end);
+  return offsets;
+}
+
+uint64_t stepArrayBytes(const CertificateTerms &terms, const Ceilings &c) {
+  auto ints = [](uint64_t count) { return roundUp(count * sizeof(int32_t), KERF_ALIGNMENT); };
+  uint64_t bytes = 2 * ints(c.tokens) + ints(c.logitRows) +
+                   roundUp(uint64_t(c.workItems) * sizeof(kerf_work_item), KERF_ALIGNMENT);
+  for (const kerf_cache_group &group : terms.groups)
+    bytes += ints(c.tokens) + ints(uint64_t(c.sequences) + 1) +
+             ints(uint64_t(groupSizes(group, c).pagesPerSequence) * c.sequences);
+  return bytes;
+}
+
+uint64_t cachePoolBytes(const kerf_cache_group &group, const Ceilings &c) {
+  const unsigned __int128 plane = (unsigned __int128)groupSizes(group, c).pages * group.page_bytes;
+  return checkedBytes((plane + KERF_ALIGNMENT) * group.planes, "the KV cache") / KERF_ALIGNMENT * KERF_ALIGNMENT;
+}
+
+kerf_plan_report evaluateCertificate(const CertificateTerms &terms, const Ceilings &c) {
+  kerf_plan_report r = {};
+  r.struct_size = sizeof r;
+  r.max_tokens = c.tokens;
+  r.max_sequences = c.sequences;
+  r.context = c.context;
+  r.max_logit_rows = c.logitRows;
+  r.max_work_items = c.workItems;
+  r.threads = c.threads;
+  r.weights = terms.weightBytes;
+  r.manifest = terms.manifestBytes;
+
+  unsigned __int128 cache = 0, sequences = kContextRecords;
+  for (const kerf_cache_group &group : terms.groups) {
+    const GroupSizes sizes = groupSizes(group, c);
+    r.kv_pages = std::max(r.kv_pages, sizes.pages);
+    cache += GuardedBuffer::footprint(cachePoolBytes(group, c));
+    // Reference count and free list of each page; table and length of each sequence.
+    sequences += uint64_t(sizes.pages) * 8 + uint64_t(c.sequences) * (uint64_t(sizes.pagesPerSequence) * 4 + 4);
+  }
+  sequences += uint64_t(c.sequences) * 64 + uint64_t(terms.dispatches) * kDispatchRecord;
+  r.cache = checkedBytes(cache, "the KV cache");
+  r.sequences = checkedBytes(sequences, "the page tables");
+
+  const auto extents = largestExtents(c);
+  for (const auto &slots : terms.programs)
+    r.arena = std::max(r.arena, GuardedBuffer::footprint(layOutSlots(slots, extents).back()));
+  r.step = GuardedBuffer::footprint(stepArrayBytes(terms, c));
+  r.logits = GuardedBuffer::footprint(
+      checkedBytes((unsigned __int128)c.logitRows * terms.vocabulary * sizeof(float), "the logits"));
+  r.sampler = GuardedBuffer::footprint(uint64_t(terms.vocabulary) * 8);
+  r.stacks = checkedBytes((unsigned __int128)c.threads * (terms.kernelStack + kThreadStack), "the stacks");
+  r.total = checkedBytes((unsigned __int128)r.weights + r.manifest + r.cache + r.arena + r.step + r.logits + r.sampler +
+                             r.sequences + r.stacks,
+                         "the plan");
+  return r;
+}
+
+std::string formatForm(const kerf_linear_form &form) {
+  static const char *const names[KERF_EXTENT_COUNT] = {"", " T", " S", " R", " W", " A", " C"};
+  std::string text;
+  for (unsigned e = 0; e < KERF_EXTENT_COUNT; ++e)
+    if (form.coefficient[e]) {
+      if (!text.empty())
+        text += " + ";
+      text += std::to_string(form.coefficient[e]) + names[e];
+    }
+  return text.empty() ? "0" : text;
+}
+
+} // namespace kerf::rt

@@ -1,0 +1,204 @@
+#include "runtime/loader/Library.h"
+
+#include "kerf/names.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Sha256.h"
+
+#include <cstring>
+#include <dlfcn.h>
+
+namespace kerf::rt {
+namespace {
+
+constexpr const char *kCompileAgain = "; package and library must come from the same compilation";
+
+class LibraryChecker {
+public:
+  LibraryChecker(const Package &package, const kerf_library &library)
+      : package(package), manifest(package.manifest()), library(library) {}
+
+  void run() const {
+    checkAbi();
+    if (std::memcmp(library.build_id, manifest.build_id()->data(), sizeof library.build_id) != 0)
+      refuse("build id of the library must be the package's ", hexDigits(manifest.build_id()->data(), 8), "…, got ",
+             hexDigits(library.build_id, 8), "…", kCompileAgain);
+    same("vocabulary", manifest.vocabulary(), library.vocabulary);
+    same("context", manifest.context(), library.context);
+    checkWeights();
+    checkGroups();
+    checkVariants();
+    checkPrograms();
+  }
+
+private:
+  template <typename... Parts> [[noreturn]] void refuse(const Parts &...parts) const {
+    fail(KERF_BAD_ARTIFACT, "library of '", package.path(), "': ", parts...);
+  }
+
+  template <typename T, typename U> void same(const std::string &what, T expected, U got) const {
+    if (uint64_t(expected) != uint64_t(got))
+      refuse(what, " must be the package's ", uint64_t(expected), ", got ", uint64_t(got), kCompileAgain);
+  }
+
+  void checkAbi() const {
+    if (library.abi_version != KERF_ABI_VERSION)
+      refuse("ABI version must be ", KERF_ABI_VERSION, ", got ", library.abi_version, "; ",
+             library.abi_version > KERF_ABI_VERSION ? "use a newer Kerf runtime" : "compile the model again");
+    if (library.struct_size < sizeof(kerf_library))
+      refuse("struct size must be at least ", sizeof(kerf_library), ", got ", library.struct_size,
+             "; compile the model again");
+    if (!library.model_name || std::strcmp(library.model_name, manifest.model_name()->c_str()) != 0)
+      refuse("model name must be the package's '", manifest.model_name()->c_str(), "', got '",
+             library.model_name ? library.model_name : "", "'", kCompileAgain);
+  }
+
+  void checkWeights() const {
+    same("weight count", manifest.weights()->size(), library.weight_count);
+    for (uint32_t i = 0; i < library.weight_count; ++i)
+      same(std::string("size of weight '") + manifest.weights()->Get(i)->name()->c_str() + "'",
+           manifest.weights()->Get(i)->size(), library.weight_bytes[i]);
+  }
+
+  void checkGroups() const {
+    same("KV group count", manifest.groups()->size(), library.group_count);
+    for (uint32_t i = 0; i < library.group_count; ++i) {
+      const schema::CacheGroup &group = *manifest.groups()->Get(i);
+      const std::string of = std::string(" of KV group '") + group.name()->c_str() + "'";
+      same("plane count" + of, group.planes(), library.groups[i].planes);
+      same("page size" + of, group.page_size(), library.groups[i].page_size);
+      same("page bytes" + of, group.page_bytes(), library.groups[i].page_bytes);
+    }
+  }
+
+  void checkVariants() const {
+    same("variant count", manifest.variants()->size(), library.variant_count);
+    if (library.variant_count == 0)
+      refuse("there must be a variant, got none");
+    for (uint32_t i = 0; i < library.variant_count; ++i) {
+      const kerf_variant &variant = library.variants[i];
+      const char *name = manifest.variants()->Get(i)->c_str();
+      if (!variant.name || std::strcmp(variant.name, name) != 0)
+        refuse("variant ", i, " must be '", name, "', got '", variant.name ? variant.name : "", "'", kCompileAgain);
+      if (variant.attention_tile == 0)
+        refuse("attention tile of variant '", name, "' must be above 0");
+      same(std::string("kernel count of variant '") + name + "'", library.variants[0].kernel_count,
+           variant.kernel_count);
+      for (uint32_t k = 0; k < variant.kernel_count; ++k) {
+        const kerf_kernel &kernel = variant.kernels[k];
+        if (!kernel.run || !kernel.name || kernel.tile == 0 || kernel.extent >= KERF_EXTENT_COUNT)
+          refuse("kernel ", k, " of variant '", name, "' must have a name, code, a tile and a known extent");
+      }
+    }
+  }
+
+  void checkOperand(const kerf_operand &operand, const kerf_program &program, const char *origin) const {
+    uint64_t limit = 0, planes = 1;
+    switch (operand.kind) {
+    case KERF_OPERAND_SLOT:
+      limit = program.slot_count;
+      break;
+    case KERF_OPERAND_WEIGHT:
+      limit = library.weight_count;
+      break;
+    case KERF_OPERAND_STEP:
+      limit = KERF_STEP_PAGES + 1;
+      planes = operand.index >= KERF_STEP_SLOTS ? library.group_count : 1;
+      break;
+    case KERF_OPERAND_CACHE:
+      limit = library.group_count;
+      planes = operand.index < limit ? library.groups[operand.index].planes : 0;
+      break;
+    case KERF_OPERAND_RESULT:
+      limit = 1;
+      break;
+    default:
+      break;
+    }
+    if (operand.index >= limit || operand.plane >= planes)
+      refuse("operand of '", origin, "' must name something that exists, got kind ", operand.kind, ", index ",
+             operand.index, ", plane ", operand.plane);
+  }
+
+  void checkPrograms() const {
+    same("program count", manifest.programs()->size(), library.program_count);
+    bool step = false;
+    for (uint32_t i = 0; i < library.program_count; ++i) {
+      const kerf_program &program = library.programs[i];
+      const schema::Program &stated = *manifest.programs()->Get(i);
+      const std::string of = std::string(" of program '") + stated.name()->c_str() + "'";
+      if (!program.name || std::strcmp(program.name, stated.name()->c_str()) != 0)
+        refuse("program ", i, " must be '", stated.name()->c_str(), "', got '", program.name ? program.name : "", "'",
+               kCompileAgain);
+      step |= std::strcmp(program.name, "step") == 0;
+      same("dispatch count" + of, stated.dispatches(), program.dispatch_count);
+      same("slot count" + of, stated.slots() ? stated.slots()->size() : 0, program.slot_count);
+      for (uint32_t s = 0; s < program.slot_count; ++s)
+        checkSlot(*stated.slots()->Get(s), program.slots[s], s, of);
+      for (uint32_t d = 0; d < program.dispatch_count; ++d) {
+        const kerf_dispatch &dispatch = program.dispatches[d];
+        if (dispatch.kernel >= library.variants[0].kernel_count)
+          refuse("kernel of dispatch ", d, of, " must be below ", library.variants[0].kernel_count, ", got ",
+                 dispatch.kernel);
+        for (uint32_t o = 0; o < dispatch.operand_count; ++o)
+          checkOperand(dispatch.operands[o], program, dispatch.origin ? dispatch.origin : "?");
+      }
+    }
+    if (!step)
+      refuse("there must be a program 'step', got none");
+  }
+
+  // The certificate in the package must be the one of this code.
+  void checkSlot(const schema::Slot &stated, const kerf_slot &slot, uint32_t index, const std::string &of) const {
+    const auto *coefficients = stated.bytes()->coefficients();
+    for (uint32_t e = 0; e < KERF_EXTENT_COUNT; ++e) {
+      const int64_t expected = coefficients && e < coefficients->size() ? coefficients->Get(e) : 0;
+      if (expected != slot.bytes.coefficient[e])
+        refuse("coefficient ", e, " of slot ", index, of, " must be the package's ", expected, ", got ",
+               slot.bytes.coefficient[e], kCompileAgain);
+    }
+  }
+
+  const Package &package;
+  const schema::Manifest &manifest;
+  const kerf_library &library;
+};
+
+} // namespace
+
+LoadedLibrary loadSibling(const Package &package, const kerf_library *&library) {
+  const std::string &path = package.path();
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "./" : path.substr(0, slash + 1);
+  std::string stem = slash == std::string::npos ? path : path.substr(slash + 1);
+  const std::string suffix = KERF_PACKAGE_SUFFIX;
+  if (stem.size() <= suffix.size() || stem.compare(stem.size() - suffix.size(), suffix.size(), suffix) != 0)
+    fail(KERF_BAD_ARGUMENT, "path must end in NAME", suffix, ", so that the library beside it can be found, got '",
+         path, "'");
+  stem.resize(stem.size() - suffix.size());
+  const std::string file = folder + KERF_LIBRARY_PREFIX + stem + KERF_LIBRARY_SUFFIX;
+
+  // Local, so that two models may even export the same names; now, so that a missing symbol shows here.
+  void *handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!handle)
+    fail(KERF_IO, "cannot load the library of '", path, "', which must lie beside it as '", file, "': ", dlerror());
+  LoadedLibrary loaded(handle, [](void *h) { dlclose(h); });
+
+  char symbol[KERF_SYMBOL_MAX];
+  kerf_library_symbol(package.manifest().model_name()->c_str(), symbol);
+  library = static_cast<const kerf_library *>(dlsym(handle, symbol));
+  if (!library)
+    fail(KERF_BAD_ARTIFACT, "'", file, "' must export '", symbol, "'; it is not the library of '", path,
+         "', copy both files of one compilation");
+  return loaded;
+}
+
+void checkLibrary(const Package &package, const kerf_library &library) { LibraryChecker(package, library).run(); }
+
+uint32_t stepProgram(const kerf_library &library) {
+  for (uint32_t i = 0; i < library.program_count; ++i)
+    if (std::strcmp(library.programs[i].name, "step") == 0)
+      return i;
+  return 0;
+}
+
+} // namespace kerf::rt

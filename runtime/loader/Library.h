@@ -1,0 +1,28 @@
+/// libMODEL.so: found beside its package, and checked against it.
+#ifndef KERF_RUNTIME_LOADER_LIBRARY_H
+#define KERF_RUNTIME_LOADER_LIBRARY_H
+
+#include "kerf/abi.h"
+#include "runtime/loader/Package.h"
+
+#include <memory>
+#include <string>
+
+namespace kerf::rt {
+
+/// A loaded shared library; unloaded with the last copy.
+using LoadedLibrary = std::shared_ptr<void>;
+
+/// Loads the sibling of a package, DIR/libSTEM.so of DIR/STEM.kerf, and finds its kerf_library. Nothing inside the
+/// package decides which file is loaded. Throws KERF_IO or KERF_BAD_ARTIFACT.
+LoadedLibrary loadSibling(const Package &package, const kerf_library *&library);
+
+/// Throws KERF_BAD_ARTIFACT unless `library` speaks this ABI, is consistent in itself and agrees with the package.
+void checkLibrary(const Package &package, const kerf_library &library);
+
+/// The program that makes a step; checkLibrary has found it.
+uint32_t stepProgram(const kerf_library &library);
+
+} // namespace kerf::rt
+
+#endif

@@ -1,0 +1,77 @@
+#include "runtime/loader/Model.h"
+
+#include "runtime/cpu/Features.h"
+#include "runtime/support/Error.h"
+#include "runtime/tokenizer/TokenizerError.h"
+
+#include <algorithm>
+
+namespace kerf::rt {
+namespace {
+
+[[noreturn]] void rethrow(const TokenizerError &error, const std::string &where) {
+  kerf_code code = KERF_FAILED;
+  if (error.cause() == TokenizerError::Cause::BadTable)
+    code = KERF_BAD_ARTIFACT;
+  else if (error.cause() == TokenizerError::Cause::BadArgument)
+    code = KERF_BAD_ARGUMENT;
+  fail(code, where, error.what());
+}
+
+} // namespace
+
+Model::Model(const std::string &path, const kerf_library *library, const kerf_model_options &options)
+    : package_(path), library_(library) {
+  if (!library_)
+    loaded_ = loadSibling(package_, library_);
+  checkLibrary(package_, *library_);
+  variant_ = chooseVariant(*library_, options.variant, cpuFeatures());
+  if (options.verify_checksums)
+    package_.verifyWeights();
+
+  const schema::Manifest &manifest = package_.manifest();
+  terms_ = certificateTerms(package_);
+  terms_.attentionTile = variant().attention_tile;
+  terms_.kernelStack = 0;
+  for (uint32_t i = 0; i < variant().kernel_count; ++i)
+    terms_.kernelStack = std::max(terms_.kernelStack, variant().kernels[i].stack_bytes);
+
+  if (manifest.tokenizer()) {
+    try {
+      tokenizer_ = std::make_unique<Tokenizer>(*manifest.tokenizer());
+    } catch (const TokenizerError &error) {
+      rethrow(error, "'" + path + "': tokenizer: ");
+    }
+  }
+  if (manifest.generation() && manifest.generation()->eos())
+    endTokens_.assign(manifest.generation()->eos()->begin(), manifest.generation()->eos()->end());
+  std::sort(endTokens_.begin(), endTokens_.end());
+  endTokens_.erase(std::unique(endTokens_.begin(), endTokens_.end()), endTokens_.end());
+  package_.readAhead();
+}
+
+const Tokenizer &Model::needTokenizer(const char *what) const {
+  if (!tokenizer_)
+    fail(KERF_BAD_ARGUMENT, what, " must have a tokenizer, but '", package_.path(), "' has none; use ids");
+  return *tokenizer_;
+}
+
+std::vector<int32_t> Model::encode(std::string_view text, uint32_t flags) const {
+  const Tokenizer &tokenizer = needTokenizer("text");
+  try {
+    return tokenizer.encode(text, !(flags & KERF_NO_FRAME), !(flags & KERF_PLAIN_TEXT));
+  } catch (const TokenizerError &error) {
+    rethrow(error, "");
+  }
+}
+
+std::string Model::decode(std::span<const int32_t> ids, uint32_t flags) const {
+  const Tokenizer &tokenizer = needTokenizer("ids to text");
+  try {
+    return tokenizer.decode(ids, flags & KERF_SKIP_SPECIAL);
+  } catch (const TokenizerError &error) {
+    rethrow(error, "");
+  }
+}
+
+} // namespace kerf::rt
