@@ -285,7 +285,7 @@ Offset<schema::BpeModel> Reader::writeModel() {
 //===----------------------------------------------------------------------===//
 
 void Reader::readAddedTokens(ObjectReader &top) {
-  if (!top.has("added_tokens"))
+  if (!top.take("added_tokens"))
     return;
   StringMap<int64_t> seen;
   forEachObject(top, "added_tokens", [&](ObjectReader token) {
@@ -485,13 +485,13 @@ Expected<Offset<schema::Tokenizer>> Reader::run() {
   top.ignore("padding", "Kerf pads nothing");
   readModel(top.object("model"));
   readAddedTokens(top);
-  if (top.has("normalizer"))
+  if (top.take("normalizer"))
     readNormalizer(top.object("normalizer"));
-  if (top.has("pre_tokenizer"))
+  if (top.take("pre_tokenizer"))
     readPreTokenizer(top.object("pre_tokenizer"));
   if (!byteLevel)
     top.problem("key 'pre_tokenizer' must have a ByteLevel step, the only kind of vocabulary that Kerf has, got none");
-  if (top.has("post_processor"))
+  if (top.take("post_processor"))
     readPostProcessor(top.object("post_processor"));
   readDecoder(top.object("decoder"));
   top.finish(kNotUnderstood);

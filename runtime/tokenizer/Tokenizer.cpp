@@ -89,10 +89,14 @@ void Tokenizer::readAddedTokens() {
             std::to_string(kMaxAddedBytes) + " bytes of UTF-8");
       if (special)
         specials[token.id()] = true;
-      if (token.normalized())
-        normalizedTokens.add(token, normalized(content));
-      else
+      if (!token.normalized()) {
         plainTokens.add(token, content);
+        continue;
+      }
+      std::string text = normalized(content);
+      normalizedTokens.add(token, text);
+      if (text != content)
+        changedTexts[static_cast<int32_t>(token.id())] = text;
     }
 }
 
@@ -181,6 +185,9 @@ std::string_view Tokenizer::tokenBytes(int32_t id) const {
   if (id < 0 || id >= size())
     throw TokenizerError(TokenizerError::Cause::BadArgument,
                          "a token id must be in 0 to " + std::to_string(size() - 1) + ", got " + std::to_string(id));
+  if (!changedTexts.empty())
+    if (auto changed = changedTexts.find(id); changed != changedTexts.end())
+      return changed->second;
   uint32_t begin = table.token_offsets()->Get(id), end = table.token_offsets()->Get(id + 1);
   return {reinterpret_cast<const char *>(table.token_bytes()->data()) + begin, end - begin};
 }

@@ -8,6 +8,7 @@
 #include "runtime/tokenizer/Pattern.h"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -62,6 +63,8 @@ private:
   std::vector<bool> specials;
   /// Looked for in the text as it is, and in normalized text.
   AddedTokens plainTokens, normalizedTokens;
+  /// Added tokens that normal forms change decode to what they were changed to.
+  std::map<int32_t, std::string> changedTexts;
   std::vector<Step> steps;
   /// Set by the constructor once the vocabulary has been verified.
   std::optional<Bpe> bpe;
