@@ -109,7 +109,7 @@ std::vector<Pattern::Part> Pattern::parts(std::string_view text, MatchScratch &s
                                " bytes must stay within the matching limits, got: " + messageOf(rc));
     const PCRE2_SIZE *range = pcre2_get_ovector_pointer(data);
     size_t begin = range[0], end = range[1];
-    // \K in a lookaround can do this.
+    // A \K that a lookaround reaches through a subroutine call can do this.
     if (begin < done || end < begin || end < from)
       throw TokenizerError(TokenizerError::Cause::BadTable, "a split pattern must match forwards");
     if (begin == end && matched && begin == done) {
