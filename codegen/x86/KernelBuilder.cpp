@@ -263,8 +263,9 @@ void KernelBuilder::storeF32(Element element, Value value, Value address, Value 
   storeMasked(narrow(element, value), address, mask, bytesOf(element));
 }
 
-void KernelBuilder::prefetch(Value address, unsigned locality) {
-  LLVM::Prefetch::create(b, address, /*rw=*/0u, locality, /*data cache=*/1u);
+void KernelBuilder::prefetch(Value address, int64_t ahead, unsigned locality) {
+  Value line = LLVM::GEPOp::create(b, address.getType(), b.getI8Type(), address, i64(ahead));
+  LLVM::Prefetch::create(b, line, /*rw=*/0u, locality, /*data cache=*/1u);
 }
 
 Value KernelBuilder::reserve(int64_t bytes, unsigned alignment) {

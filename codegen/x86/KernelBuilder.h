@@ -174,8 +174,8 @@ public:
   void storeF32(Element element, Value value, Value address);
   /// The same for the lanes of the mask.
   void storeF32(Element element, Value value, Value address, Value mask);
-  /// Asks for the cache line to be brought in. `locality` 3: into L1; 2: into L2.
-  void prefetch(Value address, unsigned locality = 3);
+  /// Asks for the cache line at address + ahead, which may lie outside the operand. `locality` 3: into L1; 2: into L2.
+  void prefetch(Value address, int64_t ahead, unsigned locality = 3);
   /// Stack memory for the whole kernel.
   Value reserve(int64_t bytes, unsigned alignment = 64);
 

@@ -21,17 +21,21 @@ enum class Dot {
   Bf16Tiles
 };
 
-/// The blocking of a matrix product; changes speed, never bits.
+/// The blocking of a matrix product; changes speed, never bits. Columns come in blocks of 16.
 struct LinearSchedule {
   /// How one product is computed.
   Dot dot;
-  /// Rows and column blocks (of 16) that the inner loop of a large batch keeps in registers.
+  /// Rows and column blocks that the inner loop keeps in registers.
   unsigned rows, blocks;
-  /// Column blocks (of 16) in one task of a large and of a small batch are the same: the panel of a task.
-  unsigned panelBlocks;
-  /// Rows in one task.
+  /// The same for two matrices at once.
+  unsigned gatedRows, gatedBlocks;
+  /// Column blocks of one task, if at least `leastColumns` tasks side by side remain; else half as many, and so on.
+  unsigned panelBlocks, leastColumns;
+  /// Rows of one task.
   unsigned taskRows;
-  /// Bytes by which weights are prefetched ahead of their use; 0: not at all.
+  /// Elements of k that many rows go through before the next ones are looked at: the weights of `blocks` stay in L2.
+  unsigned kBlock;
+  /// Distance at which weights are prefetched when rows are few and memory is the limit; 0: not at all.
   unsigned prefetchBytes;
 };
 

@@ -30,6 +30,11 @@ public:
   /// Start of the memory.
   template <typename T = void> T *data() const { return reinterpret_cast<T *>(start); }
 
+  /// What lies between the guard in front and the memory.
+  char *front() const { return base + 4096; }
+  /// Its size.
+  size_t frontBytes() const { return start - front(); }
+
 private:
   char *base;
   size_t total;
