@@ -1,5 +1,6 @@
 #include "runtime/cpu/Dispatcher.h"
 
+#include "runtime/cpu/Threads.h"
 #include "runtime/support/Error.h"
 
 #include <chrono>
@@ -59,6 +60,10 @@ ThreadPool::ThreadPool(uint32_t count) : count_(count) {
   pool_.reset(pthreadpool_create(count));
   if (!pool_ || pthreadpool_get_threads_count(pool_.get()) != count)
     fail(KERF_OUT_OF_MEMORY, "the system gave no ", count, " threads");
+  // Between dispatches workers spin, which is quickest while each has a CPU; with more threads than CPUs they would
+  // only keep the others from running.
+  if (count > usableThreads())
+    flags_ = PTHREADPOOL_FLAG_YIELD_WORKERS;
 }
 
 ThreadPool::~ThreadPool() = default;
@@ -70,7 +75,7 @@ void ThreadPool::run(kerf_kernel_fn kernel, void *const *operands, const int64_t
     return;
   }
   Tasks call = {kernel, operands, extents};
-  pthreadpool_parallelize_1d(pool_.get(), runTask, &call, size_t(tasks), 0);
+  pthreadpool_parallelize_1d(pool_.get(), runTask, &call, size_t(tasks), flags_);
 }
 
 Dispatcher::Dispatcher(const kerf_program &program, const kerf_variant &variant, const Resolve &resolve) {

@@ -37,6 +37,7 @@ private:
   };
   std::unique_ptr<pthreadpool, Release> pool_;
   uint32_t count_;
+  uint32_t flags_ = 0; ///< of pthreadpool
 };
 
 /// One program with the addresses of all its operands, ready to run any number of times.

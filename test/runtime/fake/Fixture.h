@@ -1,0 +1,124 @@
+/// What the runtime's tests share: a temporary folder, an open fake model, contexts and short forms of calls.
+#ifndef KERF_TEST_RUNTIME_FAKE_FIXTURE_H
+#define KERF_TEST_RUNTIME_FAKE_FIXTURE_H
+
+#include "kerf/kerf.h"
+#include "test/runtime/fake/FakePackage.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kerf::test {
+
+/// A folder that is deleted with the object.
+class TempFolder {
+public:
+  TempFolder() {
+    char name[] = "/tmp/kerf-test-XXXXXX";
+    path_ = mkdtemp(name);
+  }
+  ~TempFolder() { std::filesystem::remove_all(path_); }
+  TempFolder(const TempFolder &) = delete;
+  TempFolder &operator=(const TempFolder &) = delete;
+  /// Path of a file in it.
+  std::string file(const std::string &name) const { return path_ + "/" + name; }
+
+private:
+  std::string path_;
+};
+
+/// An open model from a package.
+class OpenModel {
+public:
+  explicit OpenModel(const FakePackage &package = FakePackage(), const char *variant = "narrow")
+      : weights(package.weights) {
+    package.write(folder.file("fake.kerf"));
+    kerf_model_options options = {sizeof options, 0, variant};
+    kerf_error error;
+    if (kerf_model_open(folder.file("fake.kerf").c_str(), &fakeLibrary(), &options, &handle, &error) != KERF_OK)
+      ADD_FAILURE() << error.message;
+  }
+  ~OpenModel() { kerf_model_close(handle); }
+  OpenModel(const OpenModel &) = delete;
+  OpenModel &operator=(const OpenModel &) = delete;
+
+  TempFolder folder;
+  FakeWeights weights;
+  kerf_model *handle = nullptr;
+};
+
+/// One entry of a step.
+struct Entry {
+  kerf_sequence *sequence;
+  std::vector<int32_t> ids;
+  kerf_logits logits = KERF_LOGITS_LAST;
+};
+
+/// A planned context.
+class OpenContext {
+public:
+  OpenContext(kerf_model *model, kerf_plan_options plan, uint32_t threads = 1, bool poison = true) {
+    kerf_context_options options = {sizeof options, threads, poison};
+    kerf_error error;
+    if (kerf_context_create(model, &options, &handle, &error) != KERF_OK ||
+        kerf_context_plan(handle, &plan, nullptr, &error) != KERF_OK)
+      ADD_FAILURE() << error.message;
+  }
+  ~OpenContext() { kerf_context_close(handle); }
+  OpenContext(const OpenContext &) = delete;
+  OpenContext &operator=(const OpenContext &) = delete;
+
+  /// A new sequence; NULL and a message when there is no room.
+  kerf_sequence *create() {
+    kerf_sequence *sequence = nullptr;
+    kerf_sequence_create(handle, &sequence, &error);
+    return sequence;
+  }
+  /// A fork; NULL and a message when there is no room.
+  kerf_sequence *fork(const kerf_sequence *from) {
+    kerf_sequence *sequence = nullptr;
+    kerf_sequence_fork(from, &sequence, &error);
+    return sequence;
+  }
+  /// One step; the message is in `error`.
+  kerf_code step(const std::vector<Entry> &entries) {
+    std::vector<kerf_step_entry> raw;
+    for (const Entry &entry : entries)
+      raw.push_back({entry.sequence, entry.ids.data(), uint32_t(entry.ids.size()), uint32_t(entry.logits)});
+    const kerf_step step = {sizeof step, sizeof(kerf_step_entry), uint32_t(raw.size()), raw.data()};
+    return kerf_context_step(handle, &step, &error);
+  }
+  /// A row of the logits of the last step.
+  std::vector<float> row(uint32_t index) const {
+    const float *logits = kerf_context_logits(handle, index);
+    return logits ? std::vector<float>(logits, logits + kVocabulary) : std::vector<float>();
+  }
+
+  kerf_context *handle = nullptr;
+  kerf_error error;
+};
+
+/// Options of a plan.
+inline kerf_plan_options planOf(uint32_t tokens, uint32_t sequences, uint32_t context = 0, uint32_t logitRows = 0,
+                                uint32_t pages = 0) {
+  return {sizeof(kerf_plan_options), tokens, sequences, context, logitRows, pages, 0};
+}
+
+/// `count` ids drawn from a seed.
+inline std::vector<int32_t> randomIds(uint64_t seed, size_t count) {
+  std::vector<int32_t> ids;
+  for (size_t i = 0; i < count; ++i) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    ids.push_back(int32_t((seed >> 33) % kVocabulary));
+  }
+  return ids;
+}
+
+} // namespace kerf::test
+
+#endif
