@@ -1,0 +1,246 @@
+// Opening: what is refused, with which code and words, and that damaged files never crash.
+#include "kerf/names.h"
+#include "runtime/cpu/Features.h"
+#include "test/runtime/fake/Fixture.h"
+
+#include <functional>
+#include <random>
+
+using namespace kerf::test;
+namespace schema = kerf::schema;
+
+namespace {
+
+class PackageTest : public testing::Test {
+protected:
+  TempFolder folder;
+  kerf_error error = {};
+
+  kerf_code open(const std::string &bytes, const kerf_library &library = fakeLibrary(), bool verify = false,
+                 const char *variant = nullptr) {
+    writeFile(folder.file("fake.kerf"), bytes);
+    kerf_model_options options = {sizeof options, verify, variant};
+    kerf_model *model = nullptr;
+    const kerf_code code = kerf_model_open(folder.file("fake.kerf").c_str(), &library, &options, &model, &error);
+    EXPECT_EQ(code == KERF_OK, model != nullptr);
+    kerf_model_close(model);
+    return code;
+  }
+  void refused(const std::string &bytes, const std::string &message) {
+    EXPECT_EQ(open(bytes), KERF_BAD_ARTIFACT);
+    EXPECT_NE(std::string(error.message).find(message), std::string::npos) << error.message;
+    EXPECT_NE(std::string(error.message).find("fake.kerf"), std::string::npos) << "which file";
+  }
+  void refused(const std::function<void(FakePackage &)> &change, const std::string &message) {
+    FakePackage package;
+    change(package);
+    refused(package.bytes(), message);
+  }
+  void refusedLibrary(const std::function<void(kerf_library &)> &change, const std::string &message) {
+    kerf_library library = fakeLibrary();
+    change(library);
+    EXPECT_EQ(open(FakePackage().bytes(), library), KERF_BAD_ARTIFACT);
+    EXPECT_NE(std::string(error.message).find(message), std::string::npos) << error.message;
+  }
+};
+
+TEST_F(PackageTest, Opens) {
+  EXPECT_EQ(open(FakePackage().bytes(), fakeLibrary(), true), KERF_OK) << error.message;
+}
+
+TEST_F(PackageTest, Info) {
+  OpenModel model;
+  kerf_model_info info = {};
+  info.struct_size = sizeof info;
+  ASSERT_EQ(kerf_model_get_info(model.handle, &info, nullptr), KERF_OK);
+  EXPECT_STREQ(info.name, "fake-model");
+  EXPECT_STREQ(info.variant, "narrow");
+  EXPECT_STREQ(info.chat_template, "");
+  EXPECT_EQ(info.vocabulary, kVocabulary);
+  EXPECT_EQ(info.weight_bytes, kVocabulary * 36u);
+  EXPECT_EQ(info.cache_bytes_per_token, 3u * 16);
+  EXPECT_EQ(info.has_tokenizer, 1u);
+  EXPECT_STREQ(kerf_model_variant(model.handle, 2), "never");
+  EXPECT_EQ(kerf_model_variant(model.handle, 3), nullptr);
+  EXPECT_EQ(kerf_model_variant_runs(model.handle, 0), 1);
+  EXPECT_EQ(kerf_model_variant_runs(model.handle, 2), 0);
+  // An older caller's shorter struct is filled in as far as it goes.
+  struct {
+    kerf_model_info info;
+  } older = {};
+  older.info.struct_size = offsetof(kerf_model_info, architecture);
+  ASSERT_EQ(kerf_model_get_info(model.handle, &older.info, nullptr), KERF_OK);
+  EXPECT_STREQ(older.info.name, "fake-model");
+  EXPECT_EQ(older.info.architecture, nullptr);
+  info.struct_size = 2;
+  EXPECT_EQ(kerf_model_get_info(model.handle, &info, &error), KERF_BAD_ARGUMENT);
+}
+
+TEST_F(PackageTest, Variants) {
+  const std::string bytes = FakePackage().bytes();
+  EXPECT_EQ(open(bytes, fakeLibrary(), false, "other"), KERF_BAD_ARGUMENT);
+  EXPECT_STREQ(error.message, "variant must be one of narrow, wide, never, got 'other'");
+  EXPECT_EQ(open(bytes, fakeLibrary(), false, "never"), KERF_UNSUPPORTED_CPU);
+  EXPECT_NE(std::string(error.message).find("lacks features unknown to this runtime"), std::string::npos)
+      << error.message;
+  setenv("KERF_CPU_VARIANT", "never", 1);
+  EXPECT_EQ(open(bytes), KERF_UNSUPPORTED_CPU);
+  EXPECT_EQ(open(bytes, fakeLibrary(), false, "narrow"), KERF_OK) << "the option wins";
+  unsetenv("KERF_CPU_VARIANT");
+
+  using kerf::rt::chooseVariant;
+  EXPECT_EQ(chooseVariant(fakeLibrary(), nullptr, 0), 0u);
+  EXPECT_EQ(chooseVariant(fakeLibrary(), nullptr, KERF_CPU_AVX2), 1u);
+  EXPECT_EQ(chooseVariant(fakeLibrary(), nullptr, ~uint64_t(0)), 2u);
+  EXPECT_EQ(chooseVariant(fakeLibrary(), "narrow", ~uint64_t(0)), 0u);
+  kerf_library modern = fakeLibrary();
+  modern.variants += 1;
+  modern.variant_count = 1;
+  try {
+    chooseVariant(modern, nullptr, 0);
+    FAIL() << "a CPU without AVX2 must be refused";
+  } catch (const std::exception &e) {
+    EXPECT_NE(std::string(e.what()).find("the CPU must have AVX2 at least"), std::string::npos) << e.what();
+  }
+}
+
+TEST_F(PackageTest, File) {
+  kerf_model *model = nullptr;
+  EXPECT_EQ(kerf_model_open(folder.file("none.kerf").c_str(), &fakeLibrary(), nullptr, &model, &error), KERF_IO);
+  EXPECT_NE(std::string(error.message).find("No such file"), std::string::npos) << error.message;
+  EXPECT_EQ(kerf_model_open("/tmp", &fakeLibrary(), nullptr, &model, &error), KERF_IO);
+  EXPECT_NE(std::string(error.message).find("must be a regular file"), std::string::npos);
+  EXPECT_EQ(kerf_model_open(nullptr, &fakeLibrary(), nullptr, &model, &error), KERF_BAD_ARGUMENT);
+  EXPECT_EQ(kerf_model_open("x", nullptr, nullptr, &model, &error), KERF_BAD_ARGUMENT);
+  EXPECT_EQ(kerf_model_open("x", &fakeLibrary(), nullptr, nullptr, &error), KERF_BAD_ARGUMENT);
+
+  const std::string good = FakePackage().bytes();
+  refused(std::string(), "a package starts with 64 bytes, got 0");
+  refused(good.substr(0, 63), "got 63; the file was cut off");
+  refused(good.substr(0, 1000), "it was cut off, copy it again");
+  refused(good.substr(0, good.size() - 1), "it was cut off, copy it again");
+  refused(good + "x", "something was appended to it");
+  refused("version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "run 'git lfs pull'");
+  refused(std::string(200, 'x'), "this is not a Kerf package");
+  std::string changed = good;
+  changed[5] = '\n';
+  refused(changed, "copied as text");
+  changed = good;
+  changed[8] = 2;
+  refused(changed, "preamble version must be 1, got 2; use a newer Kerf runtime");
+  changed = good;
+  changed[16] = 65;
+  refused(changed, "manifest offset must be 64");
+  changed = good;
+  changed[31] = 1;
+  refused(changed, "manifest must be 8 to");
+  changed = good;
+  changed[500] ^= 1;
+  refused(changed, "manifest SHA-256 must be");
+}
+
+TEST_F(PackageTest, Manifest) {
+  refused([](FakePackage &p) { p.manifest.schema_major = 2; }, "schema version must be 1.x, got 2.0; use a newer");
+  refused([](FakePackage &p) { p.manifest.schema_major = 0; }, "compile the model again");
+  refused([](FakePackage &p) { p.manifest.build_id.pop_back(); }, "build id must be 32 bytes, got 31");
+  refused([](FakePackage &p) { p.manifest.model_name = "../etc/x"; }, "model name must be");
+  refused([](FakePackage &p) { p.manifest.vocabulary = 0; }, "vocabulary and context must be 1 to");
+  refused([](FakePackage &p) { p.manifest.context = 0xffffffff; }, "vocabulary and context must be 1 to");
+  refused([](FakePackage &p) { p.manifest.weights[1]->offset = 8192 + 32; },
+          "weight 'output' must start at a multiple of 64, got 8224");
+  refused([](FakePackage &p) { p.manifest.weights[1]->offset = 64; }, "weight 'output' must start after the manifest");
+  refused([](FakePackage &p) { p.manifest.weights[1]->offset = uint64_t(-64); }, "weight 'output' must end inside");
+  refused([](FakePackage &p) { p.manifest.weights[1]->size = uint64_t(-64); }, "weight 'output' must end inside");
+  refused([](FakePackage &p) { p.manifest.weights[0]->size = 8192; }, "weight 'output' at");
+  refused([](FakePackage &p) { p.manifest.weights[0]->shape = {-1}; }, "no negative extent, got -1");
+  refused([](FakePackage &p) { p.manifest.weights[0]->sha256 = {1, 2}; }, "SHA-256 of 32 bytes, got 2");
+  refused([](FakePackage &p) { p.manifest.groups[1]->page_size = 0; }, "KV group 'group1' must have planes, page size");
+  refused([](FakePackage &p) { p.manifest.groups[1]->page_bytes = uint64_t(1) << 60; }, "KV group 'group1' is too large");
+  refused([](FakePackage &p) { p.manifest.programs[0]->slots[1]->bytes->coefficients[1] = -1; },
+          "slot 1 of program 'step' must have no negative coefficient, got -1");
+  refused([](FakePackage &p) { p.manifest.programs[0]->slots[1]->bytes->coefficients.resize(8); },
+          "at most 7 coefficients, got 8");
+  refused([](FakePackage &p) { p.manifest.generation->eos = {int32_t(kVocabulary)}; }, "must be below the vocabulary");
+  refused([](FakePackage &p) { p.manifest.tokenizer->token_offsets[3] = 1 << 30; }, "tokenizer: ");
+}
+
+TEST_F(PackageTest, Library) {
+  refusedLibrary([](kerf_library &l) { l.abi_version = 2; }, "ABI version must be 1, got 2; use a newer Kerf runtime");
+  refusedLibrary([](kerf_library &l) { l.struct_size = 8; }, "struct size must be at least");
+  refusedLibrary([](kerf_library &l) { l.build_id[3] ^= 1; }, "build id of the library must be the package's");
+  refusedLibrary([](kerf_library &l) { l.model_name = "other"; }, "model name must be the package's 'fake-model'");
+  refusedLibrary([](kerf_library &l) { l.vocabulary = 5; }, "vocabulary must be the package's 264, got 5");
+  refusedLibrary([](kerf_library &l) { l.context = 5; }, "context must be the package's 64, got 5");
+  refusedLibrary([](kerf_library &l) { l.weight_count = 2; }, "weight count must be the package's 3, got 2");
+  static const uint64_t sizes[] = {1, 2, 3};
+  refusedLibrary([](kerf_library &l) { l.weight_bytes = sizes; }, "size of weight 'embedding' must be the package's");
+  static kerf_cache_group groups[2];
+  groups[0] = fakeLibrary().groups[0], groups[1] = fakeLibrary().groups[1];
+  groups[1].page_size = 5;
+  refusedLibrary([](kerf_library &l) { l.groups = groups; }, "page size of KV group 'group1' must be the package's 3");
+  static kerf_variant variants[3];
+  std::copy_n(fakeLibrary().variants, 3, variants);
+  variants[1].name = "avx2";
+  refusedLibrary([](kerf_library &l) { l.variants = variants; }, "variant 1 must be 'wide', got 'avx2'");
+  static kerf_slot slots[3];
+  std::copy_n(fakeLibrary().programs[0].slots, 3, slots);
+  slots[2].bytes.coefficient[3] = 5;
+  static kerf_program program = fakeLibrary().programs[0];
+  program.slots = slots;
+  refusedLibrary([](kerf_library &l) { l.programs = &program; },
+                 "coefficient 3 of slot 2 of program 'step' must be the package's 4, got 5");
+  static kerf_program named = fakeLibrary().programs[0];
+  named.name = "stride";
+  refusedLibrary([](kerf_library &l) { l.programs = &named; }, "program 0 must be 'step', got 'stride'");
+  static kerf_operand operand = {KERF_OPERAND_CACHE, 1, 1, 0};
+  static kerf_dispatch dispatches[4];
+  std::copy_n(fakeLibrary().programs[0].dispatches, 4, dispatches);
+  dispatches[1].operands = &operand;
+  dispatches[1].operand_count = 1;
+  static kerf_program operands = fakeLibrary().programs[0];
+  operands.dispatches = dispatches;
+  refusedLibrary([](kerf_library &l) { l.programs = &operands; }, "operand of 'layers.0.append' must name something");
+}
+
+TEST_F(PackageTest, Checksums) {
+  FakePackage package;
+  std::string bytes = package.bytes();
+  bytes[bytes.size() - kVocabulary * 4 - 100] ^= 1; // in the last but one weight
+  EXPECT_EQ(open(bytes), KERF_OK) << "weights are read only on request";
+  EXPECT_EQ(open(bytes, fakeLibrary(), true), KERF_BAD_ARTIFACT);
+  EXPECT_NE(std::string(error.message).find("SHA-256 of weight 'output'"), std::string::npos) << error.message;
+}
+
+// Manifests with random damage, hashed anew so that only the structural checks stand: opened or refused, never a crash.
+TEST_F(PackageTest, RandomDamage) {
+  const std::string good = FakePackage().bytes();
+  schema::Preamble preamble;
+  std::memcpy(&preamble, good.data(), sizeof preamble);
+  const std::string manifest = good.substr(64, preamble.manifestSize);
+  std::mt19937_64 random(1);
+  int refusals = 0;
+  for (int i = 0; i < 1000; ++i) {
+    std::string damaged = manifest;
+    for (uint64_t flips = 1 + random() % 3; flips--;)
+      damaged[random() % damaged.size()] = char(random() % 4 ? random() : 0xff);
+    std::string file = withManifest(damaged, good.size());
+    file.replace(file.size() - 4096, 4096, good, good.size() - 4096, 4096);
+    refusals += open(file) != KERF_OK;
+  }
+  EXPECT_GT(refusals, 150);
+  for (size_t size = 0; size < 4000; size += 37)
+    EXPECT_NE(open(good.substr(0, size)), KERF_OK);
+}
+
+TEST(NamesTest, Symbols) {
+  char symbol[KERF_SYMBOL_MAX];
+  EXPECT_EQ(kerf_library_symbol("SmolLM2-1.7B", symbol), 25u);
+  EXPECT_STREQ(symbol, "kerf_SmolLM2_1_7B_library");
+  for (const char *bad : {"", ".hidden", "-x", "a/b", "a b", "a\xc3\xa9"})
+    EXPECT_EQ(kerf_library_symbol(bad, symbol), 0u) << bad;
+  EXPECT_EQ(kerf_library_symbol(nullptr, symbol), 0u);
+  EXPECT_EQ(kerf_library_symbol(std::string(129, 'x').c_str(), symbol), 0u);
+  EXPECT_EQ(kerf_library_symbol(std::string(128, 'x').c_str(), symbol), 128u + 13);
+}
+
+} // namespace
