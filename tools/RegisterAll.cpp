@@ -1,4 +1,5 @@
 #include "tools/RegisterAll.h"
+#include "dialects/analysis/Passes.h"
 #include "dialects/kerf/KerfDialect.h"
 #include "passes/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -32,6 +33,7 @@ void kerf::registerDialects(DialectRegistry &registry) {
 }
 
 void kerf::registerPasses() {
+  registerKerfAnalysisPasses();
   registerKerfPasses();
   registerPipelines();
   mlir::registerTransformsPasses();

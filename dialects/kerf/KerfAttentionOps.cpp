@@ -29,12 +29,17 @@ LogicalResult RopeTableOp::verify() {
   // C1
   auto init = getInit().getType();
   if (!init.getElementType().isF32() || init.getDimSize(1) != 2 * getFrequencies().getType().getDimSize(0))
-    return emitOpError("init must be f32 with ") << 2 * getFrequencies().getType().getDimSize(0) << " columns, got "
-                                                 << init;
+    return emitOpError("init must be f32 with ")
+           << 2 * getFrequencies().getType().getDimSize(0) << " columns, got " << init;
   return success();
 }
 
-Cost RopeTableOp::getCost() { return {getBytes(getPositions()) + getBytes(getInit()), {}}; }
+Cost RopeTableOp::getCost() {
+  // An angle, and two products with the factor, for each frequency.
+  LinearForm angles =
+      LinearForm::of(3 * getFrequencies().getType().getDimSize(0), static_cast<kerf_extent>(getRowExtent(getInit())));
+  return {getBytes(getPositions()) + getWeightBytes(getFrequencies()) + getBytes(getInit()), angles};
+}
 
 LogicalResult RopeOp::verify() {
   // C1
@@ -48,8 +53,8 @@ LogicalResult RopeOp::verify() {
 }
 
 Cost RopeOp::getCost() {
-  LinearForm rotations = LinearForm::of(3 * getInput().getType().getDimSize(1),
-                                        static_cast<kerf_extent>(getRowExtent(getInput())));
+  LinearForm rotations =
+      LinearForm::of(3 * getInput().getType().getDimSize(1), static_cast<kerf_extent>(getRowExtent(getInput())));
   return {getBytes(getInput()) + getBytes(getTable()) + getBytes(getInit()), rotations};
 }
 
@@ -61,8 +66,8 @@ LogicalResult KvAppendOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   // C2
   int64_t columns = group.getHeads() * group.getHeadDim();
   if (getKeys().getType().getDimSize(1) != columns || getValues().getType().getDimSize(1) != columns)
-    return emitOpError("keys and values must have ") << columns << " columns, got " << getKeys().getType() << " and "
-                                                     << getValues().getType();
+    return emitOpError("keys and values must have ")
+           << columns << " columns, got " << getKeys().getType() << " and " << getValues().getType();
   return success();
 }
 
@@ -79,8 +84,8 @@ LogicalResult RopeAppendOp::verify() {
     return emitOpError("must have both scales or none");
   for (auto scale : {getQueryScale(), getKeyScale()})
     if (scale && scale.getType().getDimSize(0) != getTable().getType().getDimSize(1))
-      return emitOpError("scale must have ") << getTable().getType().getDimSize(1) << " elements, got "
-                                             << scale.getType();
+      return emitOpError("scale must have ")
+             << getTable().getType().getDimSize(1) << " elements, got " << scale.getType();
   if (!(getEpsAttr().getValueAsDouble() > 0))
     return emitOpError("eps must be positive, got ") << getEpsAttr();
   return success();
@@ -106,7 +111,10 @@ Cost RopeAppendOp::getCost() {
   if (KvGroupOp group = lookupKvGroup(*this, getGroupAttr()))
     kept = LinearForm::of(getPositionBytes(group), KERF_EXTENT_TOKENS);
   LinearForm rotations = LinearForm::of(3 * getInput().getType().getDimSize(1), KERF_EXTENT_TOKENS);
-  return {getBytes(getInput()) + getBytes(getTable()) + getBytes(getInit()) + kept, rotations};
+  LinearForm bytes = getBytes(getInput()) + getBytes(getTable()) + getBytes(getInit()) + kept;
+  if (getQueryScale())
+    bytes += getWeightBytes(getQueryScale()) + getWeightBytes(getKeyScale());
+  return {bytes, rotations};
 }
 
 MutableOperandRange AttentionOp::getDpsInitsMutable() {
@@ -123,8 +131,8 @@ LogicalResult AttentionOp::verify() {
   if (!getLseInit() != !getLogSumExp())
     return emitOpError("must have a log-sum-exp result exactly where it has a destination for one");
   if (getLseInit() && getLseInit().getType() != getLogSumExp().getType())
-    return emitOpError("log-sum-exp must have the type of its destination ") << getLseInit().getType() << ", got "
-                                                                             << getLogSumExp().getType();
+    return emitOpError("log-sum-exp must have the type of its destination ")
+           << getLseInit().getType() << ", got " << getLogSumExp().getType();
   // C5
   if (!(getScaleAttr().getValueAsDouble() > 0))
     return emitOpError("scale must be positive, got ") << getScaleAttr();
@@ -142,8 +150,8 @@ LogicalResult AttentionOp::verifySymbolUses(SymbolTableCollection &symbolTable) 
     return emitOpError("queries must have a multiple of ") << each << " columns, got " << getQueries().getType();
   // C4
   if (getLseInit() && getLseInit().getType().getDimSize(1) != columns / group.getHeadDim())
-    return emitOpError("log-sum-exp must have ") << columns / group.getHeadDim() << " columns, got "
-                                                 << getLseInit().getType();
+    return emitOpError("log-sum-exp must have ")
+           << columns / group.getHeadDim() << " columns, got " << getLseInit().getType();
   return success();
 }
 
@@ -175,5 +183,6 @@ LogicalResult AttentionMergeOp::verify() {
 
 Cost AttentionMergeOp::getCost() {
   LinearForm bytes = getBytes(getLhs()) + getBytes(getRhs()) + getBytes(getInit()) + getBytes(getLhsLse()) * 3;
-  return {bytes, LinearForm::of(3 * getLhs().getType().getDimSize(1), static_cast<kerf_extent>(getRowExtent(getInit())))};
+  return {bytes,
+          LinearForm::of(3 * getLhs().getType().getDimSize(1), static_cast<kerf_extent>(getRowExtent(getInit())))};
 }

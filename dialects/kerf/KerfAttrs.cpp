@@ -2,11 +2,30 @@
 #include "dialects/kerf/KerfDialect.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace kerf;
 
 #include "dialects/kerf/KerfAttrInterfaces.cpp.inc"
+
+/// A list that may be empty, up to the `>` after it, which the declarative form of a list cannot say.
+static ParseResult parseCoefficients(AsmParser &parser, SmallVector<int64_t> &coefficients) {
+  int64_t value;
+  OptionalParseResult first = parser.parseOptionalInteger(value);
+  if (!first.has_value())
+    return success();
+  if (failed(*first))
+    return failure();
+  coefficients.push_back(value);
+  while (succeeded(parser.parseOptionalComma()))
+    if (parser.parseInteger(coefficients.emplace_back()))
+      return failure();
+  return success();
+}
+static void printCoefficients(AsmPrinter &printer, ArrayRef<int64_t> coefficients) {
+  llvm::interleaveComma(coefficients, printer);
+}
 
 #define GET_ATTRDEF_CLASSES
 #include "dialects/kerf/KerfAttrs.cpp.inc"
@@ -66,6 +85,17 @@ Type FormatAttr::getDenseElementType() const {
 // Source expressions
 //===----------------------------------------------------------------------===//
 
+LogicalResult TakeAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef tensor, RankedTensorType type) {
+  if (!type.hasStaticShape())
+    return emitError() << "take must have a static shape, got " << type;
+  // Below 2^48 elements no count of bytes or bits leaves an int64_t.
+  constexpr int64_t limit = int64_t{1} << 48;
+  int64_t elements = 1;
+  for (int64_t size : type.getShape())
+    if (llvm::MulOverflow(elements, size, elements) || elements >= limit)
+      return emitError() << "take must have fewer than 2^48 elements, got " << type;
+  return success();
+}
 SmallVector<int64_t> TakeAttr::getShape() const { return llvm::to_vector(getType().getShape()); }
 Type TakeAttr::getElementType() const { return getType().getElementType(); }
 void TakeAttr::walkTensors(function_ref<void(StringRef)> visit) const { visit(getTensor()); }
@@ -136,7 +166,7 @@ void LiteralAttr::walkTensors(function_ref<void(StringRef)> visit) const {}
 
 LogicalResult SizeAttr::verify(function_ref<InFlightDiagnostic()> emitError, ArrayRef<int64_t> coefficients) {
   if (coefficients.size() > KERF_EXTENT_COUNT)
-    return emitError() << "size must have at most " << KERF_EXTENT_COUNT << " coefficients, got "
+    return emitError() << "size must have at most " << static_cast<int>(KERF_EXTENT_COUNT) << " coefficients, got "
                        << coefficients.size();
   if (llvm::any_of(coefficients, [](int64_t c) { return c < 0; }))
     return emitError() << "size coefficients must not be negative";

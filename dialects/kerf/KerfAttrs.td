@@ -94,8 +94,10 @@ class Kerf_SourceAttr<string name, string mnemonic> :
 
 def Kerf_TakeAttr : Kerf_SourceAttr<"Take", "take"> {
   let summary = "A tensor of the checkpoint, as it is";
+  let description = "Its shape is static and it has fewer than 2^48 elements.";
   let parameters = (ins StringRefParameter<"name in the checkpoint">:$tensor, "::mlir::RankedTensorType":$type);
   let assemblyFormat = "`<` $tensor `:` $type `>`";
+  let genVerifyDecl = 1;
 }
 
 def Kerf_ConcatAttr : Kerf_SourceAttr<"Concat", "concat"> {
@@ -140,7 +142,7 @@ def Kerf_SizeAttr : Kerf_Attr<"Size", "size"> {
     Example: `#kerf.size<0, 1024>` is 1024 for each token.
   }];
   let parameters = (ins ArrayRefParameter<"int64_t">:$coefficients);
-  let assemblyFormat = "`<` $coefficients `>`";
+  let assemblyFormat = "`<` custom<Coefficients>($coefficients) `>`";
   let genVerifyDecl = 1;
 }
 

@@ -45,6 +45,7 @@ LogicalResult EmbedOp::verify() {
 
 Cost EmbedOp::getCost() {
   // Only the rows that are asked for are read.
-  LinearForm rows = LinearForm::of(getRowBytes(getTable().getType()), static_cast<kerf_extent>(getRowExtent(getInit())));
+  LinearForm rows =
+      LinearForm::of(getRowBytes(getTable().getType()), static_cast<kerf_extent>(getRowExtent(getInit())));
   return {rows + getBytes(getInit()) + getBytes(getIds()), {}};
 }

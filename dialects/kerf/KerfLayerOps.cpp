@@ -9,8 +9,8 @@ LogicalResult LayerOp::verify() {
   Block &body = getBody().front();
   // C1
   if (body.getArgumentTypes() != getInputs().getTypes())
-    return emitOpError("body must take the types of the inputs (") << getInputs().getTypes() << "), got ("
-                                                                   << body.getArgumentTypes() << ")";
+    return emitOpError("body must take the types of the inputs (")
+           << getInputs().getTypes() << "), got (" << body.getArgumentTypes() << ")";
   if (auto yield = dyn_cast<YieldOp>(body.getTerminator()); yield.getValues().getTypes() != getResultTypes()) {
     InFlightDiagnostic diag = emitOpError("results must have the types that the body yields (")
                               << yield.getValues().getTypes() << "), got (" << getResultTypes() << ")";
@@ -46,8 +46,8 @@ ParseResult LayerOp::parse(OpAsmParser &parser, OperationState &result) {
   SmallVector<OpAsmParser::UnresolvedOperand> inputs;
   auto parseInput = [&]() -> ParseResult {
     OpAsmParser::Argument &argument = arguments.emplace_back();
-    return failure(parser.parseArgument(argument) || parser.parseEqual() || parser.parseOperand(inputs.emplace_back()) ||
-                   parser.parseColonType(argument.type));
+    return failure(parser.parseArgument(argument) || parser.parseEqual() ||
+                   parser.parseOperand(inputs.emplace_back()) || parser.parseColonType(argument.type));
   };
   if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Paren, parseInput) || parser.parseArrow() ||
       parser.parseTypeList(result.types))

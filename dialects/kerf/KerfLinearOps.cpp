@@ -20,8 +20,8 @@ LogicalResult LinearOp::verify() {
     return emitOpError("input must have ") << weight.getDimSize(1) << " columns, as " << weight << ", got " << input;
   // C2
   if (init.getDimSize(0) != input.getDimSize(0) || init.getDimSize(1) != weight.getDimSize(0))
-    return emitOpError("init must have the rows of ") << input << " and " << weight.getDimSize(0) << " columns, got "
-                                                      << init;
+    return emitOpError("init must have the rows of ")
+           << input << " and " << weight.getDimSize(0) << " columns, got " << init;
   // C3
   if (getBias() && getBias().getType().getDimSize(0) != weight.getDimSize(0))
     return emitOpError("bias must have ") << weight.getDimSize(0) << " elements, got " << getBias().getType();
@@ -50,8 +50,8 @@ LogicalResult GatedLinearOp::verify() {
     return emitOpError("gate and up must have the same type, got ") << gate << " and " << getUp().getType();
   // C3
   if (init.getDimSize(0) != input.getDimSize(0) || init.getDimSize(1) != gate.getDimSize(0))
-    return emitOpError("init must have the rows of ") << input << " and " << gate.getDimSize(0) << " columns, got "
-                                                      << init;
+    return emitOpError("init must have the rows of ")
+           << input << " and " << gate.getDimSize(0) << " columns, got " << init;
   // C4
   if (!getGateBias() != !getUpBias())
     return emitOpError("must have both biases or none");

@@ -32,8 +32,8 @@ LogicalResult WeightOp::verify() {
     return emitOpError("dense format must store ") << getTensorType().getElementType() << ", got " << stored;
   // C3
   if (source.getElementType() != getTensorType().getElementType())
-    return emitOpError("source must have the element type of ") << getTensorType() << ", got "
-                                                                << source.getElementType();
+    return emitOpError("source must have the element type of ")
+           << getTensorType() << ", got " << source.getElementType();
   return success();
 }
 
@@ -43,8 +43,8 @@ LogicalResult GetWeightOp::verifySymbolUses(SymbolTableCollection &symbolTable) 
   if (!weight)
     return emitOpError("weight must name a kerf.weight, got ") << getWeightAttr();
   if (weight.getTensorType() != getResult().getType()) {
-    InFlightDiagnostic diag = emitOpError("result must be ") << weight.getTensorType() << ", got "
-                                                             << getResult().getType();
+    InFlightDiagnostic diag = emitOpError("result must be ")
+                              << weight.getTensorType() << ", got " << getResult().getType();
     diag.attachNote(weight.getLoc()) << "the weight is defined here";
     return diag;
   }

@@ -1,0 +1,82 @@
+// What attributes refuse. Each case is one attribute, on an op that does not look at it.
+// RUN: kerf-opt %s --split-input-file --verify-diagnostics --allow-unregistered-dialect
+
+// expected-error@below {{dense format must store f32, f16 or bf16, got 'i8'}}
+"test.dense"() {a = #kerf.dense<i8>} : () -> ()
+
+// -----
+
+// expected-error@below {{format must be a list of terms such as #kerf.dense<bf16>, got 4 : i64}}
+"test.format"() {a = #kerf.format<4 : i64>} : () -> ()
+
+// -----
+
+// expected-error@below {{concat must have at least two parts, got 1}}
+"test.concat"() {a = #kerf.concat<0, #kerf.take<"a" : tensor<2x3xf32>>>} : () -> ()
+
+// -----
+
+// expected-error@below {{concat must join source expressions, got "b"}}
+"test.concat"() {a = #kerf.concat<0, #kerf.take<"a" : tensor<2x3xf32>>, "b">} : () -> ()
+
+// -----
+
+// expected-error@below {{concat axis must be in [0, 2), got 2}}
+"test.concat"() {a = #kerf.concat<2, #kerf.take<"a" : tensor<2x3xf32>>, #kerf.take<"b" : tensor<2x3xf32>>>} : () -> ()
+
+// -----
+
+// expected-error@below {{concat parts must have the same rank, got #kerf.take<"b" : tensor<2xf32>>}}
+"test.concat"() {a = #kerf.concat<0, #kerf.take<"a" : tensor<2x3xf32>>, #kerf.take<"b" : tensor<2xf32>>>} : () -> ()
+
+// -----
+
+// expected-error@below {{concat parts must agree in element type and in all axes but 0, got #kerf.take<"b" : tensor<2x4xf32>>}}
+"test.concat"() {a = #kerf.concat<0, #kerf.take<"a" : tensor<2x3xf32>>, #kerf.take<"b" : tensor<2x4xf32>>>} : () -> ()
+
+// -----
+
+// expected-error@below {{concat parts must agree in element type and in all axes but 1, got #kerf.take<"b" : tensor<2x4xf16>>}}
+"test.concat"() {a = #kerf.concat<1, #kerf.take<"a" : tensor<2x3xf32>>, #kerf.take<"b" : tensor<2x4xf16>>>} : () -> ()
+
+// -----
+
+// expected-error@below {{transpose must apply to a matrix, got #kerf.take<"a" : tensor<3xf32>>}}
+"test.transpose"() {a = #kerf.transpose<#kerf.take<"a" : tensor<3xf32>>>} : () -> ()
+
+// -----
+
+// expected-error@below {{transpose must apply to a matrix, got "a"}}
+"test.transpose"() {a = #kerf.transpose<"a">} : () -> ()
+
+// -----
+
+// expected-error@below {{literal must have at most 4096 elements, got 4097; larger tensors belong in the checkpoint}}
+"test.literal"() {a = #kerf.literal<dense<1.0> : tensor<4097xf32>>} : () -> ()
+
+// -----
+
+// expected-error@below {{size must have at most 7 coefficients, got 8}}
+"test.size"() {a = #kerf.size<1, 2, 3, 4, 5, 6, 7, 8>} : () -> ()
+
+// -----
+
+// expected-error@below {{size coefficients must not be negative}}
+"test.size"() {a = #kerf.size<0, -1>} : () -> ()
+
+// -----
+
+// A weight's source must be an expression; this one is a string.
+// expected-error@below {{custom op 'kerf.weight' invalid kind of attribute specified}}
+kerf.weight @w : tensor<4xf32> format <#kerf.dense<f32>> source "w"
+
+// -----
+
+// A checkpoint tensor with an unknown axis has no bytes to take.
+// expected-error@below {{take must have a static shape, got 'tensor<?x4xf32>'}}
+"test.take"() {a = #kerf.take<"a" : tensor<?x4xf32>>} : () -> ()
+
+// -----
+
+// expected-error@below {{take must have fewer than 2^48 elements, got 'tensor<4294967296x4294967296xf32>'}}
+"test.take"() {a = #kerf.take<"a" : tensor<4294967296x4294967296xf32>>} : () -> ()

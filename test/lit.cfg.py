@@ -1,0 +1,48 @@
+# How lit runs Kerf's FileCheck tests. What depends on the build comes from lit.site.cfg.py, which CMake writes.
+import os
+import re
+import shutil
+
+import lit.formats
+
+config.name = "Kerf"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".test"]
+config.excludes = ["Inputs", "bench", "goldens"]
+config.test_source_root = os.path.join(config.kerf_source, "test")
+config.test_exec_root = os.path.join(config.kerf_build, "test")
+
+# FileCheck, not, split-file and the like.
+config.environment["PATH"] = os.pathsep.join([config.llvm_tools, config.environment.get("PATH", "")])
+for name in ["ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "CUDA_HOME"]:
+    if name in os.environ:
+        config.environment[name] = os.environ[name]
+
+config.substitutions.append(("%{source}", config.kerf_source))
+config.substitutions.append(("%{build}", config.kerf_build))
+
+# Tools are named by their path, so that an installed Kerf is never tested by accident. A tool that this build has is
+# also a feature.
+for tool in config.kerf_tool_names.split(";"):
+    path = os.path.join(config.kerf_tools, tool)
+    config.substitutions.append((r"(?<![-.\w/])" + re.escape(tool) + r"(?![-.\w/])", path))
+    if os.path.exists(path):
+        config.available_features.add(tool)
+
+# What the machine has beyond the build: a test that requires a missing feature is skipped.
+def has_cpu_flag(flag):
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as cpuinfo:
+            return any(line.startswith("flags") and flag in line.split() for line in cpuinfo)
+    except OSError:
+        return False
+
+
+for feature, flag in [("avx2", "avx2"), ("avx512_bf16", "avx512_bf16"), ("amx", "amx_bf16")]:
+    if has_cpu_flag(flag):
+        config.available_features.add(feature)
+cuda_bin = os.path.join(os.environ.get("CUDA_HOME", "/usr/local/cuda"), "bin")
+ptxas = shutil.which("ptxas", path=os.pathsep.join([os.environ.get("PATH", ""), cuda_bin]))
+if ptxas:
+    config.available_features.add("ptxas")
+    config.substitutions.append((r"(?<![-.\w/])ptxas(?![-.\w/])", ptxas))
