@@ -16,7 +16,8 @@ using namespace llvm;
 namespace {
 
 // What the shorthands mean in Oniguruma, as the inside of a class, and their complements. \s is White_Space: PCRE2's
-// has U+180E as well. \w is alphabetic, mark, decimal digit or connector: PCRE2's has neither marks nor connectors.
+// has U+180E as well. \w is alphabetic, mark, decimal digit or connector, and the powers and fractions of Latin-1:
+// PCRE2's has neither marks nor connectors.
 struct Shorthand {
   char name;
   StringRef inside;
@@ -27,7 +28,7 @@ constexpr Shorthand kShorthands[] = {
           "\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}"},
     {'d', "\\p{Nd}"},
     {'D', "\\P{Nd}"},
-    {'w', "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"},
+    {'w', "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\xb2\\xb3\\xb9\\xbc-\\xbe"},
     {'h', "0-9a-fA-F"},
     {'H', "\\x00-\\x2f\\x3a-\\x40\\x47-\\x60\\x67-\\x{10ffff}"},
 };
@@ -302,7 +303,7 @@ private:
       at += 2;
       if (caseless.back())
         return fail("caseless \\W");
-      out += "[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]";
+      out += "[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\xb2\\xb3\\xb9\\xbc-\\xbe]";
       quantifiable = true;
       return;
     }

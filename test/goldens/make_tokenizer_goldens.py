@@ -38,7 +38,7 @@ PICKED = ["", " ", "\n", "\r\n", "'s 'S 'ſ 'ſt 'ﬆ 'T 'RE 'Ve 'M 'LL 'D 'K", 
           "👩‍👩‍👧‍👦👍🏽🏳️‍🌈🇫🇷🇯🇵", "the theme bathe the,the (the) THE _the the1 ᵃthe", " <mask>  x<mask><mask> \u3000<mask>\u2003y",
           "<|im_start|>user\nhi<|im_end|>\n", "<|im_startx <|im|>", "e\u0301\u0327\u0323 \u1e9b\u0323 ﬁ ﬃ ½ Ⅷ ㍻ ﷺ",
           "가각힣 ᄀ\u1161\u11a8 \u1100\u1161", "\u0344\u0958\u2126\u212b\u0374\u1f71", "a\u08ca\u0301 e\u0c3c\u0301 a\u1dfa\u0327\u0301",
-          "\U00011935\U00011930 \U00011938", "1234567890 ١٢٣٤ ²³ ⅣⅤ 一二三 1,000.50", "a.*b a.*a.*", "xx axx exxx 0aFg",
+          "\U00011935\U00011930 \U00011938", "1234567890 ١٢٣٤ ²³ ⅣⅤ 一二三 1,000.50", "a.*b a.*a.*", "xx axx exxx 0aFg", "¼𨪩 a² ³, ¹-½ ¾a",
           "\x00\x01\x7f", "\ue000\U000f0000\U0010fffd"]
 
 
