@@ -29,6 +29,8 @@ struct LinearSchedule {
   unsigned rows, blocks;
   /// The same for two matrices at once.
   unsigned gatedRows, gatedBlocks;
+  /// At most this many rows take their weights straight from memory, `thinBlocks` column blocks at a time.
+  unsigned thinRows, thinBlocks;
   /// Column blocks of one task, if at least `leastColumns` tasks side by side remain; else half as many, and so on.
   unsigned panelBlocks, leastColumns;
   /// Rows of one task.
@@ -37,6 +39,14 @@ struct LinearSchedule {
   unsigned kBlock;
   /// Distance at which weights are prefetched when rows are few and memory is the limit; 0: not at all.
   unsigned prefetchBytes;
+};
+
+/// The blocking of attention; changes speed, never bits. A query is one row of one query head.
+struct AttentionSchedule {
+  /// Queries that the inner loops keep in registers, and the sums they may keep there.
+  unsigned queries, sums;
+  /// Queries that go through the keys together, with what is known of them on the stack.
+  unsigned chunk;
 };
 
 /// One way of using the CPU: what it needs and how kernels are shaped for it.
@@ -61,6 +71,10 @@ struct Variant {
   LinearSchedule linearF32;
   /// Products of bf16 with bf16.
   LinearSchedule linearBf16;
+  /// Attention.
+  AttentionSchedule attention;
+  /// Most rows of one work item of attention.
+  unsigned attentionTile;
 };
 
 /// All variants; each is better than those before it where it runs.
