@@ -31,7 +31,7 @@ ProductEmitter::ProductEmitter(KernelBuilder &kernel, const Product &product)
       blocks(product.activation ? schedule.gatedBlocks : schedule.blocks) {
   assert((product.input == product.weight || product.input == Element::F32) && "unsupported pair of elements");
   panelBlocks = schedule.panelBlocks;
-  while (panelBlocks > blocks && layout.blocks() / panelBlocks < schedule.leastColumns)
+  while (panelBlocks > 1 && layout.blocks() / panelBlocks < schedule.leastColumns)
     panelBlocks /= 2;
 }
 
@@ -75,6 +75,15 @@ void ProductEmitter::forRowCount(Value rowCount, unsigned most, llvm::function_r
   Value here = kernel.compare(mlir::arith::CmpIPredicate::eq, rowCount, kernel.i64(most));
   kernel.ifElse(
       here, {}, [&] { return body(most), Values(); }, [&] { return forRowCount(rowCount, most - 1, body), Values(); });
+}
+
+void ProductEmitter::forBlocks(Value begin, Value end, unsigned together,
+                               llvm::function_ref<void(Value, unsigned)> body) {
+  Value whole = kernel.sub(end, kernel.rem(kernel.sub(end, begin), together));
+  kernel.forEach(begin, whole, together, [&](Value block) { body(block, together); });
+  // Only the last panel can hold fewer blocks than the others, which are multiples.
+  if (layout.blocks() % together || panelBlocks % together)
+    kernel.forEach(whole, end, 1, [&](Value block) { body(block, 1); });
 }
 
 void ProductEmitter::finish(Value row, Value block, Shape shape, llvm::ArrayRef<Value> sums) {

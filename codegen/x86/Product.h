@@ -66,6 +66,8 @@ private:
   Value activate(Value gate);
   /// Calls `body` with the row count as a constant in 1 … most.
   void forRowCount(Value rowCount, unsigned most, llvm::function_ref<void(unsigned)> body);
+  /// Calls `body` for all column blocks, `together` at a time and the rest by ones.
+  void forBlocks(Value begin, Value end, unsigned together, llvm::function_ref<void(Value, unsigned)> body);
 
   // VectorProduct.cpp: FMAs and vdpbf16ps.
   void emitVectors(Value rowBegin, Value rowEnd, Value blockBegin, Value blockEnd);

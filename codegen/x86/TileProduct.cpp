@@ -67,11 +67,7 @@ void ProductEmitter::emitTiles(Value rowBegin, Value rowEnd, Value blockBegin, V
           [&] { return emitTileBlock(buffers, whole, rest, block, rowTiles, together, true), Values(); });
     });
   };
-  const unsigned together = std::min(blocks, panelBlocks);
-  Value whole = kernel.sub(blockEnd, kernel.rem(kernel.sub(blockEnd, blockBegin), together));
-  kernel.forEach(blockBegin, whole, together, [&](Value block) { blocksFrom(block, together); });
-  if (layout.blocks() % together)
-    kernel.forEach(whole, blockEnd, 1, [&](Value block) { blocksFrom(block, 1); });
+  forBlocks(blockBegin, blockEnd, std::min(blocks, panelBlocks), blocksFrom);
 }
 
 void ProductEmitter::emitTileBlock(const TileBuffers &buffers, Value row, Value rowCount, Value block,

@@ -20,9 +20,9 @@ void ProductEmitter::emitVectors(Value rowBegin, Value rowEnd, Value blockBegin,
   Value rowCount = kernel.sub(rowEnd, rowBegin);
   auto thin = [&] {
     // Few rows: memory is the limit, and it is fastest read as one stream.
-    forRowCount(rowCount, rows, [&](unsigned count) {
-      kernel.forEach(blockBegin, blockEnd, 1, [&](Value block) {
-        const Shape shape{count, 1};
+    forRowCount(rowCount, schedule.thinRows, [&](unsigned count) {
+      forBlocks(blockBegin, blockEnd, std::min(schedule.thinBlocks, panelBlocks), [&](Value block, unsigned together) {
+        const Shape shape{count, together};
         Values weights;
         for (unsigned matrix = 0; matrix < product.matrices(); ++matrix)
           weights.push_back(weightAddress(matrix, block, kernel.i64(0)));
@@ -33,14 +33,12 @@ void ProductEmitter::emitVectors(Value rowBegin, Value rowEnd, Value blockBegin,
     });
   };
   auto wide = [&] {
-    const unsigned together = std::min(blocks, panelBlocks);
-    Value whole = kernel.sub(blockEnd, kernel.rem(kernel.sub(blockEnd, blockBegin), together));
-    kernel.forEach(blockBegin, whole, together, [&](Value block) { emitWide(rowBegin, rowEnd, block, together); });
-    if (layout.blocks() % together)
-      kernel.forEach(whole, blockEnd, 1, [&](Value block) { emitWide(rowBegin, rowEnd, block, 1); });
+    forBlocks(blockBegin, blockEnd, std::min(blocks, panelBlocks),
+              [&](Value block, unsigned together) { emitWide(rowBegin, rowEnd, block, together); });
   };
   kernel.ifElse(
-      kernel.less(kernel.i64(rows), rowCount), {}, [&] { return wide(), Values(); }, [&] { return thin(), Values(); });
+      kernel.less(kernel.i64(schedule.thinRows), rowCount), {}, [&] { return wide(), Values(); },
+      [&] { return thin(), Values(); });
 }
 
 // All rows of the task with `together` blocks. Where k is long it is cut, so that the weights of one cut stay in L2
