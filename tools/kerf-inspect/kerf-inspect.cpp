@@ -1,0 +1,333 @@
+// kerf-inspect: shows what is in a package: manifest, memory, certificate, weights, provenance. Needs no library beside
+// it and runs none of its code.
+#include "runtime/loader/Certificate.h"
+#include "runtime/loader/Package.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Sha256.h"
+#include "tools/runtime-support/Json.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <map>
+
+using namespace kerf::rt;
+using kerf::tools::JsonWriter;
+namespace schema = kerf::schema;
+
+namespace {
+
+struct Options {
+  std::string path;
+  kerf_plan_options ceilings = {};
+  uint32_t threads = 0;
+  bool weights = false, slots = false, plan = false, verify = false, json = false;
+};
+
+// Weights of one numeric format and stored layout.
+struct FormatSum {
+  uint64_t count = 0, parameters = 0, bytes = 0;
+  double bits() const { return parameters ? 8.0 * double(bytes) / double(parameters) : 0; }
+};
+using FormatKey = std::pair<std::string, std::string>;
+
+struct Report {
+  explicit Report(const Options &options) : package(options.path), terms(certificateTerms(package)) {
+    report = evaluateCertificate(terms, resolveCeilings(terms, options.threads, options.ceilings));
+    for (const schema::Weight *weight : *manifest().weights()) {
+      FormatSum &sum = formats[{weight->format()->str(), weight->layout()->str()}];
+      ++sum.count;
+      sum.bytes += weight->size();
+      sum.parameters += parameters(*weight);
+    }
+  }
+  const schema::Manifest &manifest() const { return package.manifest(); }
+  static uint64_t parameters(const schema::Weight &weight) {
+    uint64_t count = 1;
+    if (weight.shape())
+      for (const int64_t extent : *weight.shape())
+        if (__builtin_mul_overflow(count, uint64_t(extent), &count))
+          return 0;
+    return count;
+  }
+  // The arena of a program as one form: slots lie one after another, each rounded up to 64 bytes.
+  kerf_linear_form arenaForm(size_t program) const {
+    kerf_linear_form sum = {};
+    for (const kerf_linear_form &slot : terms.programs[program])
+      for (unsigned e = 0; e < KERF_EXTENT_COUNT; ++e)
+        __builtin_add_overflow(sum.coefficient[e], slot.coefficient[e], &sum.coefficient[e]);
+    return sum;
+  }
+
+  Package package;
+  CertificateTerms terms;
+  kerf_plan_report report;
+  std::map<FormatKey, FormatSum> formats;
+};
+
+std::string shapeText(const schema::Weight &weight) {
+  std::string text;
+  if (weight.shape())
+    for (const int64_t extent : *weight.shape())
+      text += (text.empty() ? "" : "x") + std::to_string(extent);
+  return text.empty() ? "scalar" : text;
+}
+
+std::string joined(const flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>> *texts, const char *between) {
+  std::string all;
+  if (texts)
+    for (const flatbuffers::String *text : *texts)
+      all += (all.empty() ? "" : between) + text->str();
+  return all;
+}
+
+std::string idsText(const flatbuffers::Vector<int32_t> *ids) {
+  std::string all;
+  if (ids)
+    for (const int32_t id : *ids)
+      all += (all.empty() ? "" : ", ") + std::to_string(id);
+  return all.empty() ? "none" : all;
+}
+
+struct Term {
+  const char *name;
+  uint64_t bytes;
+};
+
+std::vector<Term> memoryTerms(const kerf_plan_report &r) {
+  return {{"weights (mapped)", r.weights},   {"manifest and tokenizer", r.manifest}, {"KV cache", r.cache},
+          {"activation arena", r.arena},     {"step arrays", r.step},                {"logits", r.logits},
+          {"sampler", r.sampler},            {"page tables and records", r.sequences}, {"thread stacks", r.stacks}};
+}
+
+void printManifest(const Report &r) {
+  const schema::Manifest &m = r.manifest();
+  std::printf("%s: %s, %u layers, hidden %u, vocabulary %u, context %u, computes in %s\n", m.model_name()->c_str(),
+              m.architecture()->c_str(), m.layers(), m.hidden(), m.vocabulary(), m.context(),
+              schema::EnumNameElementType(m.compute_type()));
+  std::printf("  file          %s, schema %u.%u\n", formatBytes(r.package.fileBytes()).c_str(), m.schema_major(),
+              m.schema_minor());
+  std::printf("  build id      %s\n", hexDigits(m.build_id()->data(), 32).c_str());
+  std::printf("  target        %s; variants %s\n", m.target()->c_str(), joined(m.variants(), ", ").c_str());
+  for (const schema::Program *program : *m.programs())
+    std::printf("  program       %s: %u dispatches, %u a layer\n", program->name()->c_str(), program->dispatches(),
+                program->dispatches_per_layer());
+  const schema::Tokenizer *tokenizer = m.tokenizer();
+  if (tokenizer)
+    std::printf("  tokenizer     %u tokens\n", tokenizer->token_offsets()->size() ? tokenizer->token_offsets()->size() - 1 : 0);
+  else
+    std::printf("  tokenizer     none\n");
+  std::printf("  chat template %s\n", m.chat_template() ? "yes" : "none");
+  if (m.generation())
+    std::printf("  begin %s; end %s\n", idsText(m.generation()->bos()).c_str(), idsText(m.generation()->eos()).c_str());
+}
+
+void printCertificate(const Report &r, const Options &options) {
+  const kerf_plan_report &c = r.report;
+  std::printf("\nmemory certificate, in bytes (T rows of a step, S sequences, R rows with logits, W work items,\n"
+              "C keys cached, A keys attended; slots are rounded up to %u bytes, buffers to pages)\n",
+              KERF_ALIGNMENT);
+  std::printf("  weights   %llu\n", (unsigned long long)c.weights);
+  for (const schema::CacheGroup *group : *r.manifest().groups())
+    std::printf("  KV '%s'   %llu per page of %u positions (%u planes of %llu); pages: S * ceil(context / %u)\n",
+                group->name()->c_str(), (unsigned long long)(group->page_bytes() * group->planes()), group->page_size(),
+                group->planes(), (unsigned long long)group->page_bytes(), group->page_size());
+  for (size_t p = 0; p < r.terms.programs.size(); ++p) {
+    std::printf("  arena of '%s'   %s\n", r.manifest().programs()->Get(uint32_t(p))->name()->c_str(),
+                formatForm(r.arenaForm(p)).c_str());
+    if (options.slots)
+      for (size_t s = 0; s < r.terms.programs[p].size(); ++s)
+        std::printf("    %-32s %s\n",
+                    textOr(r.manifest().programs()->Get(uint32_t(p))->slots()->Get(uint32_t(s))->name(), ""),
+                    formatForm(r.terms.programs[p][s]).c_str());
+  }
+  std::printf("  logits    %llu R\n", (unsigned long long)r.terms.vocabulary * sizeof(float));
+  std::printf("  stacks    %llu a thread\n", (unsigned long long)(r.terms.kernelStack + kThreadStack));
+  std::printf("\nat T = %u, S = %u, context = %u, R = %u, W = %u, %u thread%s\n", c.max_tokens, c.max_sequences,
+              c.context, c.max_logit_rows, c.max_work_items, c.threads, c.threads == 1 ? "" : "s");
+  for (const Term &term : memoryTerms(c))
+    std::printf("  %-26s %16llu  %5.1f%%\n", term.name, (unsigned long long)term.bytes,
+                100.0 * double(term.bytes) / double(c.total));
+  std::printf("  %-26s %16llu  = %s\n", "total", (unsigned long long)c.total, formatBytes(c.total).c_str());
+}
+
+void printWeights(const Report &r, const Options &options) {
+  std::printf("\nweights by format\n  %-24s %-12s %6s %16s %16s %7s\n", "format", "layout", "count", "parameters", "bytes",
+              "bits");
+  for (const auto &[key, sum] : r.formats)
+    std::printf("  %-24s %-12s %6llu %16llu %16llu %7.3f\n", key.first.c_str(), key.second.c_str(),
+                (unsigned long long)sum.count, (unsigned long long)sum.parameters, (unsigned long long)sum.bytes,
+                sum.bits());
+  if (!options.weights)
+    return;
+  std::printf("\nweights\n");
+  for (const schema::Weight *weight : *r.manifest().weights())
+    std::printf("  %-40s %-16s %-12s %-10s %14llu at %-14llu from %s\n", weight->name()->c_str(),
+                shapeText(*weight).c_str(), weight->format()->c_str(), weight->layout()->c_str(),
+                (unsigned long long)weight->size(), (unsigned long long)weight->offset(),
+                joined(weight->sources(), ", ").c_str());
+}
+
+void printProvenance(const Report &r, const Options &options) {
+  const schema::Manifest &m = r.manifest();
+  std::printf("\nprovenance\n  compiler %s\n  flags    %s\n", m.compiler_version()->c_str(),
+              textOr(m.compiler_flags(), ""));
+  if (m.source_hashes())
+    for (const schema::KeyValue *source : *m.source_hashes())
+      std::printf("  %s  %s\n", source->value()->c_str(), source->key()->c_str());
+  if (options.plan)
+    std::printf("\nplan\n%s\n", textOr(m.plan(), ""));
+}
+
+void printJson(const Report &r, const Options &options) {
+  const schema::Manifest &m = r.manifest();
+  const kerf_plan_report &c = r.report;
+  JsonWriter json;
+  json.beginObject();
+  json.value("model", m.model_name()->c_str());
+  json.value("architecture", m.architecture()->c_str());
+  json.value("layers", m.layers());
+  json.value("hidden", m.hidden());
+  json.value("vocabulary", m.vocabulary());
+  json.value("context", m.context());
+  json.value("compute_type", schema::EnumNameElementType(m.compute_type()));
+  json.value("file_bytes", r.package.fileBytes());
+  json.value("schema", std::to_string(m.schema_major()) + "." + std::to_string(m.schema_minor()));
+  json.value("build_id", hexDigits(m.build_id()->data(), 32));
+  json.value("target", m.target()->c_str());
+  json.value("compiler_version", m.compiler_version()->c_str());
+  json.value("compiler_flags", textOr(m.compiler_flags(), ""));
+  json.beginArray("variants");
+  for (const flatbuffers::String *variant : *m.variants())
+    json.value({}, variant->c_str());
+  json.endArray();
+  json.beginArray("programs");
+  for (uint32_t p = 0; p < m.programs()->size(); ++p) {
+    const schema::Program &program = *m.programs()->Get(p);
+    json.beginObject();
+    json.value("name", program.name()->c_str());
+    json.value("dispatches", program.dispatches());
+    json.value("dispatches_per_layer", program.dispatches_per_layer());
+    json.value("arena", formatForm(r.arenaForm(p)));
+    json.beginArray("slots");
+    for (uint32_t s = 0; s < r.terms.programs[p].size(); ++s) {
+      json.beginObject();
+      json.value("name", textOr(program.slots()->Get(s)->name(), ""));
+      json.value("bytes", formatForm(r.terms.programs[p][s]));
+      json.endObject();
+    }
+    json.endArray();
+    json.endObject();
+  }
+  json.endArray();
+  json.beginArray("kv_groups");
+  for (const schema::CacheGroup *group : *m.groups()) {
+    json.beginObject();
+    json.value("name", group->name()->c_str());
+    json.value("planes", group->planes());
+    json.value("heads", group->heads());
+    json.value("head_dim", group->head_dim());
+    json.value("element", schema::EnumNameElementType(group->element()));
+    json.value("page_size", group->page_size());
+    json.value("page_bytes", group->page_bytes());
+    json.endObject();
+  }
+  json.endArray();
+  json.beginObject("certificate");
+  json.value("max_tokens", c.max_tokens);
+  json.value("max_sequences", c.max_sequences);
+  json.value("context", c.context);
+  json.value("max_logit_rows", c.max_logit_rows);
+  json.value("threads", c.threads);
+  json.beginObject("bytes");
+  for (const Term &term : memoryTerms(c))
+    json.value(term.name, term.bytes);
+  json.value("total", c.total);
+  json.endObject();
+  json.endObject();
+  json.beginArray("formats");
+  for (const auto &[key, sum] : r.formats) {
+    json.beginObject();
+    json.value("format", key.first);
+    json.value("layout", key.second);
+    json.value("count", sum.count);
+    json.value("parameters", sum.parameters);
+    json.value("bytes", sum.bytes);
+    json.value("bits_per_parameter", sum.bits());
+    json.endObject();
+  }
+  json.endArray();
+  if (options.weights) {
+    json.beginArray("weights");
+    for (const schema::Weight *weight : *m.weights()) {
+      json.beginObject();
+      json.value("name", weight->name()->c_str());
+      json.value("shape", shapeText(*weight));
+      json.value("format", weight->format()->c_str());
+      json.value("layout", weight->layout()->c_str());
+      json.value("offset", weight->offset());
+      json.value("size", weight->size());
+      json.value("sources", joined(weight->sources(), ", "));
+      json.endObject();
+    }
+    json.endArray();
+  }
+  json.beginObject("sources");
+  if (m.source_hashes())
+    for (const schema::KeyValue *source : *m.source_hashes())
+      json.value(source->key()->c_str(), source->value()->c_str());
+  json.endObject();
+  if (options.plan)
+    json.value("plan", textOr(m.plan(), ""));
+  if (options.verify)
+    json.value("verified", true);
+  json.endObject();
+  std::cout << json.text();
+}
+
+void inspect(const Options &options) {
+  const Report report(options);
+  if (options.verify)
+    report.package.verifyWeights();
+  if (options.json) {
+    printJson(report, options);
+    return;
+  }
+  printManifest(report);
+  printCertificate(report, options);
+  printWeights(report, options);
+  printProvenance(report, options);
+  if (options.verify)
+    std::printf("\nverified: manifest and %u weights match their SHA-256\n", report.manifest().weights()->size());
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  CLI::App app("Shows what is in a package made by kerf-compile", "kerf-inspect");
+  app.set_version_flag("--version", std::string("kerf ") + kerf_version());
+  Options options;
+  options.ceilings.struct_size = sizeof options.ceilings;
+  app.add_option("MODEL.kerf", options.path, "Package")->required();
+  app.add_option("-T,--max-tokens", options.ceilings.max_tokens, "Ceiling of the certificate; 0: 512 or the context");
+  app.add_option("-S,--max-sequences", options.ceilings.max_sequences, "Ceiling of the certificate; 0: 1");
+  app.add_option("--context", options.ceilings.context, "Ceiling of the certificate; 0: the model's");
+  app.add_option("-R,--max-logit-rows", options.ceilings.max_logit_rows, "Ceiling of the certificate; 0: sequences");
+  app.add_option("--kv-pages", options.ceilings.kv_pages, "KV pages of a group; 0: enough for all");
+  app.add_option("--threads", options.threads, "Threads of the certificate; 0: all usable");
+  app.add_flag("--weights", options.weights, "List every weight with its sources");
+  app.add_flag("--slots", options.slots, "List every slot of the arena");
+  app.add_flag("--plan", options.plan, "Print the plan the model was compiled by");
+  app.add_flag("--verify", options.verify, "Compare every weight with its SHA-256");
+  app.add_flag("--json", options.json, "Print JSON");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    inspect(options);
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "kerf-inspect: error: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,108 @@
+/// Writes JSON for the --json options of the runtime's tools.
+#ifndef KERF_TOOLS_RUNTIMESUPPORT_JSON_H
+#define KERF_TOOLS_RUNTIMESUPPORT_JSON_H
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace kerf::tools {
+
+/// Builds one document, indented by two spaces. Keys are given in objects only.
+class JsonWriter {
+public:
+  /// Opens an object; `key` is empty in arrays and at the top.
+  void beginObject(std::string_view key = {}) { open(key, '{'); }
+  /// Closes it.
+  void endObject() { close('}'); }
+  /// Opens an array.
+  void beginArray(std::string_view key = {}) { open(key, '['); }
+  /// Closes it.
+  void endArray() { close(']'); }
+  /// A text, which must be UTF-8.
+  void value(std::string_view key, std::string_view text) {
+    start(key);
+    quote(text);
+  }
+  /// A text.
+  void value(std::string_view key, const char *text) { value(key, std::string_view(text)); }
+  /// A truth value.
+  void value(std::string_view key, bool truth) {
+    start(key);
+    out_ += truth ? "true" : "false";
+  }
+  /// A whole number.
+  void value(std::string_view key, uint64_t number) {
+    start(key);
+    out_ += std::to_string(number);
+  }
+  /// A whole number.
+  void value(std::string_view key, int64_t number) {
+    start(key);
+    out_ += std::to_string(number);
+  }
+  /// A whole number.
+  void value(std::string_view key, uint32_t number) { value(key, uint64_t(number)); }
+  /// A whole number.
+  void value(std::string_view key, int32_t number) { value(key, int64_t(number)); }
+  /// A number; null when it is none.
+  void value(std::string_view key, double number) {
+    start(key);
+    char text[40];
+    std::snprintf(text, sizeof text, "%.9g", number);
+    out_ += std::isfinite(number) ? text : "null";
+  }
+  /// The document with a final line end.
+  std::string text() const { return out_ + "\n"; }
+
+private:
+  void start(std::string_view key) {
+    if (!first_)
+      out_ += ',';
+    first_ = false;
+    if (depth_)
+      out_ += '\n' + std::string(2 * depth_, ' ');
+    if (key.data()) {
+      quote(key);
+      out_ += ": ";
+    }
+  }
+  void open(std::string_view key, char bracket) {
+    start(key);
+    out_ += bracket;
+    ++depth_;
+    first_ = true;
+  }
+  void close(char bracket) {
+    --depth_;
+    if (!first_)
+      out_ += '\n' + std::string(2 * depth_, ' ');
+    out_ += bracket;
+    first_ = false;
+  }
+  void quote(std::string_view text) {
+    out_ += '"';
+    for (const char c : text) {
+      if (c == '"' || c == '\\') {
+        out_ += '\\';
+        out_ += c;
+      } else if (static_cast<unsigned char>(c) < 0x20) {
+        char escape[8];
+        std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned char>(c));
+        out_ += escape;
+      } else
+        out_ += c;
+    }
+    out_ += '"';
+  }
+
+  std::string out_;
+  size_t depth_ = 0;
+  bool first_ = true;
+};
+
+} // namespace kerf::tools
+
+#endif
