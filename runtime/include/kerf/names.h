@@ -7,7 +7,8 @@
 ///     const kerf_library kerf_<ident>_library;
 ///
 /// where <ident> is NAME with every byte that is not an ASCII letter or digit replaced by `_`. NAME is the
-/// manifest's `model_name`, so renaming the files on disk (both of them) leaves the symbol as it was.
+/// manifest's `model_name`, so renaming the files on disk (both of them) leaves the symbol as it was. `NAME.h` includes
+/// kerf/kerf.h and declares that constant; a C program passes its address to kerf_model_open.
 #ifndef KERF_NAMES_H
 #define KERF_NAMES_H
 
