@@ -49,6 +49,15 @@ double evaluate(const kerf_linear_form &form, const Extents &extents) {
   return sum;
 }
 
+// Waking the pool takes a few microseconds. A dispatch that moves and computes less than this is done sooner by the
+// calling thread: 64 KiB at some 20 GB/s, 128 K operations at some 40 GFLOP/s, are about 3 us on one core.
+constexpr double kInlineBytes = 64 * 1024, kInlineOperations = 128 * 1024;
+
+bool runsInline(const kerf_dispatch &dispatch, const Extents &extents) {
+  const double bytes = evaluate(dispatch.bytes, extents), operations = evaluate(dispatch.operations, extents);
+  return bytes + operations > 0 && bytes < kInlineBytes && operations < kInlineOperations;
+}
+
 } // namespace
 
 void ThreadPool::Release::operator()(pthreadpool *pool) const { pthreadpool_destroy(pool); }
@@ -68,8 +77,9 @@ ThreadPool::ThreadPool(uint32_t count) : count_(count) {
 
 ThreadPool::~ThreadPool() = default;
 
-void ThreadPool::run(kerf_kernel_fn kernel, void *const *operands, const int64_t *extents, uint64_t tasks) const {
-  if (!pool_ || tasks == 1) {
+void ThreadPool::run(kerf_kernel_fn kernel, void *const *operands, const int64_t *extents, uint64_t tasks,
+                     bool alone) const {
+  if (!pool_ || tasks == 1 || alone) {
     for (uint64_t i = 0; i < tasks; ++i)
       kernel(operands, extents, int64_t(i));
     return;
@@ -101,12 +111,13 @@ bool Dispatcher::run(const ThreadPool &pool, const Extents &extents, const std::
     const uint64_t tasks = taskCount(*call.kernel, extents);
     if (tasks == 0)
       continue;
+    const bool alone = runsInline(*call.dispatch, extents);
     if (!profiling_) {
-      pool.run(call.kernel->run, call.operands, extents.data(), tasks);
+      pool.run(call.kernel->run, call.operands, extents.data(), tasks, alone);
       continue;
     }
     const auto begin = std::chrono::steady_clock::now();
-    pool.run(call.kernel->run, call.operands, extents.data(), tasks);
+    pool.run(call.kernel->run, call.operands, extents.data(), tasks, alone);
     const auto end = std::chrono::steady_clock::now();
     ++call.calls;
     call.nanoseconds += uint64_t(std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count());

@@ -28,8 +28,9 @@ public:
   ThreadPool &operator=(const ThreadPool &) = delete;
   /// Threads, the caller included.
   uint32_t count() const { return count_; }
-  /// Runs tasks 0 … tasks-1, in any order; returns when all are done. Allocates nothing.
-  void run(kerf_kernel_fn kernel, void *const *operands, const int64_t *extents, uint64_t tasks) const;
+  /// Runs tasks 0 … tasks-1, in any order; returns when all are done. `alone`: all on the calling thread. Allocates
+  /// nothing.
+  void run(kerf_kernel_fn kernel, void *const *operands, const int64_t *extents, uint64_t tasks, bool alone) const;
 
 private:
   struct Release {

@@ -1,5 +1,6 @@
 // The step: paging, ragged batches, forks, and that a failed step changes nothing. Every test runs with poisoned
 // memory, and every comparison is of bits.
+#include "runtime/cpu/Dispatcher.h"
 #include "test/runtime/fake/Fixture.h"
 
 #include <atomic>
@@ -317,6 +318,41 @@ TEST_F(StepTest, ModelClosedFirst) {
   EXPECT_EQ(context.row(0), referenceLogits(weights, {1, 2, 3}));
 }
 
+std::atomic<std::thread::id> strange;
+
+// A dispatch that is not worth waking the pool for stays on the calling thread, one that is does not.
+TEST_F(StepTest, SmallDispatchesStayOnOneThread) {
+  const kerf::rt::ThreadPool pool(2);
+  const std::thread::id caller = std::this_thread::get_id();
+  auto spread = [&](int64_t bytes) {
+    static std::atomic<int> waiting;
+    static std::thread::id self;
+    self = caller;
+    waiting = 0;
+    strange = caller;
+    // Two tasks that wait for each other, a while: on two threads both arrive.
+    const kerf_kernel kernel = {"meet",
+                                [](void *const *, const int64_t *, int64_t) {
+                                  if (std::this_thread::get_id() != self)
+                                    strange = std::this_thread::get_id();
+                                  ++waiting;
+                                  for (int i = 0; i < 2000 && waiting < 2; ++i)
+                                    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                                },
+                                KERF_EXTENT_ONE, 1, 2, 0, 0};
+    const kerf_variant variant = {"v", 0, 1, 1, &kernel};
+    const kerf_dispatch dispatch = {0, 0, nullptr, "here", {{bytes, 0, 0, 0, 0, 0, 0}}, {}};
+    const kerf_program program = {"step", 1, 0, &dispatch, nullptr};
+    kerf::rt::Dispatcher dispatcher(program, variant, [](const kerf_operand &) { return nullptr; });
+    const std::atomic<bool> cancel{false};
+    EXPECT_TRUE(dispatcher.run(pool, {1}, cancel));
+    return strange.load() != caller;
+  };
+  EXPECT_FALSE(spread(1000));
+  EXPECT_TRUE(spread(1 << 20));
+  EXPECT_TRUE(spread(0)) << "unknown costs are not small ones";
+}
+
 TEST_F(StepTest, Profile) {
   OpenContext context(model.handle, planOf(16, 1));
   ASSERT_EQ(kerf_context_profile(context.handle, 1, nullptr), KERF_OK);
@@ -331,7 +367,7 @@ TEST_F(StepTest, Profile) {
   EXPECT_EQ(row.calls, 2u);
   EXPECT_EQ(row.tasks, 4u + 1u); // tile of 3
   EXPECT_GT(row.nanoseconds, 0u);
-  EXPECT_EQ(row.bytes, kHidden * 12.0 * (10 + 11));
+  EXPECT_EQ(row.bytes, 2 * 1048576 + kHidden * 12.0 * (10 + 11));
   EXPECT_EQ(row.operations, kHidden * 6.0 * (55 + 11));
   EXPECT_EQ(kerf_context_profile_row(context.handle, 4, &row, nullptr), KERF_BAD_ARGUMENT);
 }
