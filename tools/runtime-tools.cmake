@@ -9,7 +9,7 @@ function(kerf_runtime_tool name)
   target_include_directories(${name} SYSTEM PRIVATE ${CLI11_INCLUDE_DIR})
   target_link_libraries(${name} PRIVATE ${ARG_LINK})
   set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
-  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
 endfunction()
 
 add_subdirectory(kerf-run)

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <sstream>
 #include <sys/wait.h>
 
 using namespace kerf::test;
@@ -66,6 +67,22 @@ TEST_F(ToolsTest, OpensSibling) {
   EXPECT_TRUE(contains(error.message, "must export 'kerf_fake_model_library'")) << error.message;
   std::filesystem::rename(folder.file("other.kerf"), folder.file("other.bin"));
   EXPECT_EQ(kerf_model_open_files(folder.file("other.bin").c_str(), nullptr, &model, &error), KERF_BAD_ARGUMENT);
+}
+
+// Two copies of C++ code in one process must not meet: nothing but the C API is exported.
+TEST_F(ToolsTest, ExportsOnlyTheApi) {
+  const Output output = run("nm", std::string("-D --defined-only --format=posix ") + KERF_SHARED_RUNTIME);
+  ASSERT_EQ(output.status, 0) << output.err;
+  std::istringstream lines(output.out);
+  size_t count = 0;
+  for (std::string line; std::getline(lines, line); ++count)
+    EXPECT_EQ(line.rfind("kerf_", 0), 0u) << line;
+  size_t declared = 0;
+  std::istringstream header(readFile(KERF_SOURCE_DIR "/runtime/include/kerf/kerf.h"));
+  for (std::string line; std::getline(header, line);)
+    declared += line.rfind("KERF_API ", 0) == 0;
+  EXPECT_GT(declared, 30u);
+  EXPECT_EQ(count, declared) << output.out;
 }
 
 TEST_F(ToolsTest, RunGenerates) {
