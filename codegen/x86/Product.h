@@ -70,11 +70,27 @@ private:
   void forBlocks(Value begin, Value end, unsigned together, llvm::function_ref<void(Value, unsigned)> body);
 
   // VectorProduct.cpp: FMAs and vdpbf16ps.
+  /// Where an inner loop finds its operands: as they are stored, or widened to f32 in memory of the kernel.
+  struct Sources {
+    /// The first row at the first k, and each weight's first block there.
+    Value input;
+    Values weights;
+    Element inputElement, weightElement;
+    /// From one row, and from one block, to the next.
+    int64_t rowBytes, blockBytes;
+  };
+  Sources stored(Value row, Value block, Value k);
   void emitVectors(Value rowBegin, Value rowEnd, Value blockBegin, Value blockEnd);
-  void emitWide(Value rowBegin, Value rowEnd, Value block, unsigned blocks);
-  Values sum(Value input, llvm::ArrayRef<Value> weights, Shape shape, int64_t length, bool thin, Values sums);
-  void step(Value input, llvm::ArrayRef<Value> weights, Shape shape, bool half, Values &sums);
-  void stepPairs(Value input, llvm::ArrayRef<Value> weights, Shape shape, bool half, Values &sums);
+  void emitThin(Value rowBegin, Value rowCount, Value blockBegin, Value blockEnd);
+  void emitWide(Value rowBegin, Value rowEnd, Value blockBegin, Value blockEnd);
+  void widenRow(Value from, Value to, int64_t length);
+  void widenBlocks(const Sources &sources, llvm::ArrayRef<Value> to, unsigned blockCount, int64_t blockBytes,
+                   int64_t length);
+  Value loadWide(Value address, Element element, unsigned part);
+  Value widenPart(Value pairs, unsigned part);
+  Values sum(const Sources &sources, Shape shape, int64_t length, bool thin, Values sums);
+  void step(const Sources &at, Shape shape, bool half, Values &sums);
+  void stepPairs(const Sources &at, Shape shape, bool half, Values &sums);
   Value loadPair(Value address, bool half);
 
   // TileProduct.cpp: AMX.
@@ -92,7 +108,6 @@ private:
   const WeightLayout layout;
   const unsigned lanes, vectors, rows, blocks;
   unsigned panelBlocks;
-  Value scratch;
 };
 
 } // namespace kerf::x86

@@ -37,6 +37,8 @@ struct LinearSchedule {
   unsigned taskRows;
   /// Elements of k that many rows go through before the next ones are looked at: the weights of `blocks` stay in L2.
   unsigned kBlock;
+  /// The same where operands are widened to f32 first.
+  unsigned kWidened;
   /// Distance at which weights are prefetched when rows are few and memory is the limit; 0: not at all.
   unsigned prefetchBytes;
 };

@@ -18,150 +18,222 @@ static constexpr int64_t stepBytes = 64;
 
 void ProductEmitter::emitVectors(Value rowBegin, Value rowEnd, Value blockBegin, Value blockEnd) {
   Value rowCount = kernel.sub(rowEnd, rowBegin);
-  auto thin = [&] {
-    // Few rows: memory is the limit, and it is fastest read as one stream.
-    forRowCount(rowCount, schedule.thinRows, [&](unsigned count) {
-      forBlocks(blockBegin, blockEnd, std::min(schedule.thinBlocks, panelBlocks), [&](Value block, unsigned together) {
-        const Shape shape{count, together};
-        Values weights;
-        for (unsigned matrix = 0; matrix < product.matrices(); ++matrix)
-          weights.push_back(weightAddress(matrix, block, kernel.i64(0)));
-        Values sums(this->count(shape), kernel.zero(kernel.f32s()));
-        sums = sum(inputAddress(rowBegin, kernel.i64(0)), weights, shape, product.k, /*thin=*/true, sums);
-        finish(rowBegin, block, shape, sums);
-      });
-    });
-  };
-  auto wide = [&] {
-    forBlocks(blockBegin, blockEnd, std::min(blocks, panelBlocks),
-              [&](Value block, unsigned together) { emitWide(rowBegin, rowEnd, block, together); });
-  };
   kernel.ifElse(
-      kernel.less(kernel.i64(schedule.thinRows), rowCount), {}, [&] { return wide(), Values(); },
-      [&] { return thin(), Values(); });
+      kernel.less(kernel.i64(schedule.thinRows), rowCount), {},
+      [&] { return emitWide(rowBegin, rowEnd, blockBegin, blockEnd), Values(); },
+      [&] { return emitThin(rowBegin, rowCount, blockBegin, blockEnd), Values(); });
 }
 
-// All rows of the task with `together` blocks. Where k is long it is cut, so that the weights of one cut stay in L2
-// while the rows pass; sums wait in memory between the cuts, which leaves their bits alone.
-void ProductEmitter::emitWide(Value rowBegin, Value rowEnd, Value block, unsigned together) {
-  const int64_t cut = product.k > schedule.kBlock + schedule.kBlock / 2 ? schedule.kBlock : product.k;
-  const int64_t lastCut = (product.k - 1) / cut * cut;
-  const int64_t sumBytes = lanes * 4, rowSumBytes = count({1, blocks}) * sumBytes;
-  if (lastCut && !scratch)
-    scratch = kernel.reserve(schedule.taskRows * rowSumBytes);
+// Few rows: memory is the limit, and it is fastest read as one stream.
+void ProductEmitter::emitThin(Value rowBegin, Value rowCount, Value blockBegin, Value blockEnd) {
+  forRowCount(rowCount, schedule.thinRows, [&](unsigned count) {
+    forBlocks(blockBegin, blockEnd, std::min(schedule.thinBlocks, panelBlocks), [&](Value block, unsigned together) {
+      const Shape shape{count, together};
+      Values sums(this->count(shape), kernel.zero(kernel.f32s()));
+      sums = sum(stored(rowBegin, block, kernel.i64(0)), shape, product.k, /*thin=*/true, sums);
+      finish(rowBegin, block, shape, sums);
+    });
+  });
+}
 
-  auto rowsFrom = [&](Value kBegin, int64_t length, bool first, bool last) {
-    auto tile = [&](Value row, unsigned rowCount) {
-      const Shape shape{rowCount, together};
-      Values weights, sums;
-      for (unsigned matrix = 0; matrix < product.matrices(); ++matrix)
-        weights.push_back(weightAddress(matrix, block, kBegin));
-      auto saved = [&](unsigned number) {
-        Value start = kernel.at(scratch, kernel.mul(kernel.sub(row, rowBegin), rowSumBytes));
-        return kernel.at(start, number * sumBytes);
+ProductEmitter::Sources ProductEmitter::stored(Value row, Value block, Value k) {
+  Sources sources{.input = inputAddress(row, k),
+                  .weights = {},
+                  .inputElement = product.input,
+                  .weightElement = product.weight,
+                  .rowBytes = product.k * bytesOf(product.input),
+                  .blockBytes = layout.blockBytes()};
+  for (unsigned matrix = 0; matrix < product.matrices(); ++matrix)
+    sources.weights.push_back(weightAddress(matrix, block, k));
+  return sources;
+}
+
+// Many rows. Where k is long it is cut, so that the weights of one cut stay in L2 while the rows pass; sums wait in
+// memory between the cuts, which leaves their bits alone. Operands that FMAs cannot take are widened once for each cut.
+void ProductEmitter::emitWide(Value rowBegin, Value rowEnd, Value blockBegin, Value blockEnd) {
+  const bool fma = schedule.dot == Dot::Fma;
+  const bool widenWeights = fma && product.weight != Element::F32, widenInput = fma && product.input != Element::F32;
+  const int64_t longest = widenWeights || widenInput ? schedule.kWidened : schedule.kBlock;
+  const int64_t cut = product.k > longest + longest / 2 ? longest : product.k;
+  const int64_t lastCut = (product.k - 1) / cut * cut;
+  const int64_t sumBytes = lanes * 4, blockSumBytes = count({1, 1}) * sumBytes;
+  const unsigned together = std::min(blocks, panelBlocks);
+
+  // One row's widened input ends a cache line off a multiple of the cut, so that rows do not share sets of the cache.
+  const Sources wide{.input =
+                         widenInput ? kernel.reserve(schedule.taskRows * (llvm::alignTo(cut * 4, 64) + 64)) : Value(),
+                     .weights = {},
+                     .inputElement = Element::F32,
+                     .weightElement = Element::F32,
+                     .rowBytes = int64_t(llvm::alignTo(cut * 4, 64) + 64),
+                     .blockBytes = cut * stepBytes};
+  Values wideWeights;
+  if (widenWeights)
+    for (unsigned matrix = 0; matrix < product.matrices(); ++matrix)
+      wideWeights.push_back(kernel.reserve(together * wide.blockBytes));
+  Value saved = lastCut ? kernel.reserve(schedule.taskRows * panelBlocks * blockSumBytes) : Value();
+
+  auto cutAt = [&](Value kBegin, int64_t length, bool first, bool last) {
+    auto tile = [&](Value row, Value block, Shape shape) {
+      Sources sources = stored(row, block, kBegin);
+      if (widenInput) {
+        sources.input = kernel.at(wide.input, kernel.mul(kernel.sub(row, rowBegin), wide.rowBytes));
+        sources.inputElement = wide.inputElement;
+        sources.rowBytes = wide.rowBytes;
+      }
+      if (widenWeights) {
+        sources.weights = wideWeights;
+        sources.weightElement = wide.weightElement;
+        sources.blockBytes = wide.blockBytes;
+      }
+      auto savedAt = [&](unsigned number) {
+        Value start = kernel.mul(kernel.sub(row, rowBegin), panelBlocks * blockSumBytes);
+        start = kernel.add(start, kernel.mul(kernel.sub(block, blockBegin), blockSumBytes));
+        const unsigned perRow = count({1, shape.blocks});
+        return kernel.at(kernel.at(saved, start),
+                         number / perRow * panelBlocks * blockSumBytes + number % perRow * sumBytes);
       };
+      Values sums;
       for (unsigned number = 0; number < count(shape); ++number)
-        sums.push_back(first ? kernel.zero(kernel.f32s()) : kernel.load(kernel.f32s(), saved(number), sumBytes));
-      sums = sum(inputAddress(row, kBegin), weights, shape, length, /*thin=*/false, sums);
+        sums.push_back(first ? kernel.zero(kernel.f32s()) : kernel.load(kernel.f32s(), savedAt(number), sumBytes));
+      sums = sum(sources, shape, length, /*thin=*/false, sums);
       if (last)
         return finish(row, block, shape, sums);
       for (auto [number, value] : llvm::enumerate(sums))
-        kernel.store(value, saved(number), sumBytes);
+        kernel.store(value, savedAt(number), sumBytes);
     };
-    Value whole = kernel.sub(rowEnd, kernel.rem(kernel.sub(rowEnd, rowBegin), rows));
-    kernel.forEach(rowBegin, whole, rows, [&](Value row) { tile(row, rows); });
-    if (rows > 1)
-      kernel.ifThen(kernel.less(whole, rowEnd), [&] {
-        forRowCount(kernel.sub(rowEnd, whole), rows - 1, [&](unsigned rowCount) { tile(whole, rowCount); });
+    if (widenInput)
+      kernel.forEach(rowBegin, rowEnd, 1, [&](Value row) {
+        Value to = kernel.at(wide.input, kernel.mul(kernel.sub(row, rowBegin), wide.rowBytes));
+        widenRow(inputAddress(row, kBegin), to, length);
       });
+    forBlocks(blockBegin, blockEnd, together, [&](Value block, unsigned blockCount) {
+      if (widenWeights)
+        widenBlocks(stored(rowBegin, block, kBegin), wideWeights, blockCount, wide.blockBytes, length);
+      Value whole = kernel.sub(rowEnd, kernel.rem(kernel.sub(rowEnd, rowBegin), rows));
+      kernel.forEach(rowBegin, whole, rows, [&](Value row) { tile(row, block, {rows, blockCount}); });
+      if (rows > 1)
+        kernel.ifThen(kernel.less(whole, rowEnd), [&] {
+          forRowCount(kernel.sub(rowEnd, whole), rows - 1,
+                      [&](unsigned rowCount) { tile(whole, block, {rowCount, blockCount}); });
+        });
+    });
   };
   if (!lastCut)
-    return rowsFrom(kernel.i64(0), product.k, true, true);
+    return cutAt(kernel.i64(0), product.k, true, true);
   // The first cut stands by itself in place of one that finds zeros in memory.
-  rowsFrom(kernel.i64(0), cut, true, false);
+  cutAt(kernel.i64(0), cut, true, false);
   if (lastCut > cut)
-    kernel.forEach(kernel.i64(cut), kernel.i64(lastCut), cut, [&](Value k) { rowsFrom(k, cut, false, false); });
-  rowsFrom(kernel.i64(lastCut), product.k - lastCut, false, true);
+    kernel.forEach(kernel.i64(cut), kernel.i64(lastCut), cut, [&](Value k) { cutAt(k, cut, false, false); });
+  cutAt(kernel.i64(lastCut), product.k - lastCut, false, true);
 }
 
-ProductEmitter::Values ProductEmitter::sum(Value input, llvm::ArrayRef<Value> weights, Shape shape, int64_t length,
-                                           bool thin, Values sums) {
-  const int64_t group = layout.group(), steps = length / group;
-  const int64_t inputBytes = group * bytesOf(product.input);
+void ProductEmitter::widenRow(Value from, Value to, int64_t length) {
+  const int64_t whole = length / lanes * lanes;
+  kernel.forEach(kernel.i64(0), kernel.i64(whole), lanes, [&](Value i) {
+    Value values = kernel.loadF32(product.input, kernel.at(from, kernel.mul(i, bytesOf(product.input))));
+    kernel.store(values, kernel.at(to, kernel.mul(i, 4)), lanes * 4);
+  });
+  for (int64_t i = whole; i < length; ++i)
+    kernel.store(kernel.loadScalarF32(product.input, kernel.at(from, i * bytesOf(product.input))), kernel.at(to, i * 4),
+                 4);
+}
+
+void ProductEmitter::widenBlocks(const Sources &sources, llvm::ArrayRef<Value> to, unsigned blockCount,
+                                 int64_t blockBytes, int64_t length) {
+  auto pairAt = [&](Value pair, unsigned parts) {
+    for (unsigned matrix = 0; matrix < product.matrices(); ++matrix)
+      for (unsigned block = 0; block < blockCount; ++block)
+        for (unsigned part = 0; part < parts; ++part)
+          for (unsigned vector = 0; vector < vectors; ++vector) {
+            const int64_t offset = vector * lanes * 4;
+            Value from = kernel.at(sources.weights[matrix], kernel.mul(pair, stepBytes));
+            Value target = kernel.at(to[matrix], kernel.mul(pair, 2 * stepBytes));
+            kernel.store(loadWide(kernel.at(from, block * sources.blockBytes + offset), sources.weightElement, part),
+                         kernel.at(target, block * blockBytes + part * stepBytes + offset), lanes * 4);
+          }
+  };
+  kernel.forEach(kernel.i64(0), kernel.i64(length / 2), 1, [&](Value pair) { pairAt(pair, 2); });
+  if (length % 2)
+    pairAt(kernel.i64(length / 2), 1);
+}
+
+// One vector of weights as f32; of 16-bit elements the first or second of each pair.
+Value ProductEmitter::loadWide(Value address, Element element, unsigned part) {
+  if (element == Element::F32)
+    return kernel.load(kernel.f32s(), address, lanes * 4);
+  if (element == Element::BF16)
+    return widenPart(kernel.load(kernel.integers(32, lanes), address, lanes * 4), part);
+  llvm::SmallVector<int32_t> picks;
+  for (unsigned lane = 0; lane < lanes; ++lane)
+    picks.push_back(2 * lane + part);
+  Value both = kernel.load(kernel.vectorType(Element::F16, 2 * lanes), address, lanes * 4);
+  return kernel.widen(kernel.shuffle(both, both, picks));
+}
+
+// The first of two bf16 is the lower half of 32 bits, and a bf16 is the upper half of its f32.
+Value ProductEmitter::widenPart(Value pairs, unsigned part) {
+  Value bits = part == 0 ? kernel.shiftLeft(pairs, kernel.i32Splat(16))
+                         : kernel.bitAnd(pairs, kernel.i32Splat(int32_t(0xffff0000)));
+  return kernel.bitcast(kernel.f32s(), bits);
+}
+
+ProductEmitter::Values ProductEmitter::sum(const Sources &sources, Shape shape, int64_t length, bool thin,
+                                           Values sums) {
+  const int64_t group = sources.weightElement == Element::F32 ? 1 : 2, steps = length / group;
+  const int64_t inputBytes = group * bytesOf(sources.inputElement);
   // Enough work in one turn to hide the loop's own instructions.
   const unsigned unroll = std::max(1u, 24 / count(shape));
-  auto stepAt = [&](Value inputBase, llvm::ArrayRef<Value> weightBases, int64_t number, bool half, Values &sums) {
-    Values at;
-    for (Value base : weightBases) {
-      at.push_back(kernel.at(base, number * stepBytes));
+  auto stepAt = [&](const Sources &base, int64_t number, bool half, Values &sums) {
+    Sources here = base;
+    here.input = kernel.at(base.input, number * inputBytes);
+    for (Value &weight : here.weights) {
+      weight = kernel.at(weight, number * stepBytes);
       if (thin && schedule.prefetchBytes)
         for (unsigned block = 0; block < shape.blocks; ++block)
-          kernel.prefetch(at.back(), block * layout.blockBytes() + schedule.prefetchBytes);
+          kernel.prefetch(weight, block * sources.blockBytes + schedule.prefetchBytes);
     }
-    step(kernel.at(inputBase, number * inputBytes), at, shape, half, sums);
+    step(here, shape, half, sums);
   };
   const int64_t whole = steps / unroll * unroll;
   if (whole)
     sums = kernel.loop(kernel.i64(0), kernel.i64(whole), unroll, sums, [&](Value first, ValueRange carried) {
-      Values sums(carried), bases;
-      for (Value weight : weights)
-        bases.push_back(kernel.at(weight, kernel.mul(first, stepBytes)));
-      Value base = kernel.at(input, kernel.mul(first, inputBytes));
+      Values sums(carried);
+      Sources base = sources;
+      base.input = kernel.at(base.input, kernel.mul(first, inputBytes));
+      for (Value &weight : base.weights)
+        weight = kernel.at(weight, kernel.mul(first, stepBytes));
       for (unsigned number = 0; number < unroll; ++number)
-        stepAt(base, bases, number, false, sums);
+        stepAt(base, number, false, sums);
       return sums;
     });
   for (int64_t number = whole; number < steps; ++number)
-    stepAt(input, weights, number, false, sums);
+    stepAt(sources, number, false, sums);
   if (length % group)
-    stepAt(input, weights, steps, true, sums);
+    stepAt(sources, steps, true, sums);
   return sums;
 }
 
 // One step: the next element of k in f32, the next two in 16 bits (one if `half`, the last of an odd k).
-void ProductEmitter::step(Value input, llvm::ArrayRef<Value> weights, Shape shape, bool half, Values &sums) {
+void ProductEmitter::step(const Sources &at, Shape shape, bool half, Values &sums) {
   if (schedule.dot == Dot::Bf16Pairs)
-    return stepPairs(input, weights, shape, half, sums);
-  const int64_t group = layout.group(), rowBytes = product.k * bytesOf(product.input);
-  auto weightAt = [&](unsigned matrix, unsigned block, unsigned vector) {
-    return kernel.at(weights[matrix], block * layout.blockBytes() + vector * lanes * 4);
-  };
-  for (unsigned part = 0; part < (half ? 1 : group); ++part) {
-    Values widened(count({1, shape.blocks}));
-    for (unsigned matrix = 0; matrix < product.matrices(); ++matrix)
+    return stepPairs(at, shape, half, sums);
+  const unsigned parts = at.weightElement == Element::F32 || half ? 1 : 2;
+  for (unsigned part = 0; part < parts; ++part) {
+    Values columns;
+    for (Value weight : at.weights)
       for (unsigned block = 0; block < shape.blocks; ++block)
-        for (unsigned vector = 0; vector < vectors; ++vector) {
-          Value address = weightAt(matrix, block, vector),
-                &wide = widened[index({1, shape.blocks}, 0, matrix, block, vector)];
-          if (product.weight == Element::F32) {
-            wide = kernel.load(kernel.f32s(), address, lanes * 4);
-          } else if (product.weight == Element::BF16) {
-            // The first of two is the lower half of 32 bits, and a bf16 is the upper half of its f32.
-            Value both = kernel.load(kernel.integers(32, lanes), address, lanes * 4);
-            wide = part == 0 ? kernel.shiftLeft(both, kernel.i32Splat(16))
-                             : kernel.bitAnd(both, kernel.i32Splat(int32_t(0xffff0000)));
-            wide = kernel.bitcast(kernel.f32s(), wide);
-          } else {
-            llvm::SmallVector<int32_t> picks;
-            for (unsigned lane = 0; lane < lanes; ++lane)
-              picks.push_back(2 * lane + part);
-            Value both = kernel.load(kernel.vectorType(Element::F16, 2 * lanes), address, lanes * 4);
-            wide = kernel.widen(kernel.shuffle(both, both, picks));
-          }
-        }
+        for (unsigned vector = 0; vector < vectors; ++vector)
+          columns.push_back(
+              loadWide(kernel.at(weight, block * at.blockBytes + vector * lanes * 4), at.weightElement, part));
     for (unsigned row = 0; row < shape.rows; ++row) {
-      Value address = kernel.at(input, row * rowBytes), factor;
-      if (product.input == Element::F32) {
-        factor = kernel.broadcast(kernel.loadScalarF32(Element::F32, kernel.at(address, part * 4)));
-      } else {
-        Value both = kernel.broadcast(loadPair(address, half));
-        factor = part == 0 ? kernel.shiftLeft(both, kernel.i32Splat(16))
-                           : kernel.bitAnd(both, kernel.i32Splat(int32_t(0xffff0000)));
-        factor = kernel.bitcast(kernel.f32s(), factor);
-      }
+      Value address = kernel.at(at.input, row * at.rowBytes);
+      Value factor = at.inputElement == Element::F32
+                         ? kernel.broadcast(kernel.loadScalarF32(Element::F32, kernel.at(address, part * 4)))
+                         : widenPart(kernel.broadcast(loadPair(address, half)), part);
       const unsigned first = index(shape, row, 0, 0, 0);
-      for (auto [number, weight] : llvm::enumerate(widened))
-        sums[first + number] = kernel.fma(factor, weight, sums[first + number]);
+      for (auto [number, column] : llvm::enumerate(columns))
+        sums[first + number] = kernel.fma(factor, column, sums[first + number]);
     }
   }
 }
@@ -175,15 +247,14 @@ Value ProductEmitter::loadPair(Value address, bool half) {
 }
 
 // vdpbf16ps treats subnormal inputs and results as zero and rounds to nearest even, whatever MXCSR says.
-void ProductEmitter::stepPairs(Value input, llvm::ArrayRef<Value> weights, Shape shape, bool half, Values &sums) {
-  const int64_t rowBytes = product.k * bytesOf(product.input);
+void ProductEmitter::stepPairs(const Sources &at, Shape shape, bool half, Values &sums) {
   auto pairs = kernel.vectorType(Element::BF16, 2 * lanes);
   Values columns;
-  for (Value weight : weights)
+  for (Value weight : at.weights)
     for (unsigned block = 0; block < shape.blocks; ++block)
-      columns.push_back(kernel.load(pairs, kernel.at(weight, block * layout.blockBytes()), stepBytes));
+      columns.push_back(kernel.load(pairs, kernel.at(weight, block * at.blockBytes), stepBytes));
   for (unsigned row = 0; row < shape.rows; ++row) {
-    Value factor = kernel.bitcast(pairs, kernel.broadcast(loadPair(kernel.at(input, row * rowBytes), half)));
+    Value factor = kernel.bitcast(pairs, kernel.broadcast(loadPair(kernel.at(at.input, row * at.rowBytes), half)));
     const unsigned first = index(shape, row, 0, 0, 0);
     for (auto [number, column] : llvm::enumerate(columns))
       sums[first + number] =

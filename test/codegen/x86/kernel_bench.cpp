@@ -40,8 +40,9 @@ cl::opt<bool> gated("gated", cl::desc("a gated layer (silu) of n gate and n up c
 cl::opt<bool> assembly("print-assembly", cl::desc("print the kernel in place of measuring it"));
 cl::list<unsigned> schedule(
     "schedule", cl::CommaSeparated,
-    cl::desc("rows,blocks,thinRows,thinBlocks,panelBlocks,leastColumns,taskRows,kBlock,prefetchBytes in place of "
-             "the table's; rows and blocks are gatedRows and gatedBlocks with --gated"));
+    cl::desc(
+        "rows,blocks,thinRows,thinBlocks,panelBlocks,leastColumns,taskRows,kBlock,kWidened,prefetchBytes in place of "
+        "the table's; rows and blocks are gatedRows and gatedBlocks with --gated"));
 
 llvm::ExitOnError orExit("kerf-kernel-bench: ");
 
@@ -281,8 +282,8 @@ int main(int argc, char **argv) {
     orExit(llvm::createStringError("--k and --n must be equally long, --rows not empty and --thread-count positive"));
   Variant variant = *found;
   if (!schedule.empty()) {
-    if (schedule.size() != 9)
-      orExit(llvm::createStringError("--schedule must have 9 numbers, got %zu", size_t(schedule.size())));
+    if (schedule.size() != 10)
+      orExit(llvm::createStringError("--schedule must have 10 numbers, got %zu", size_t(schedule.size())));
     LinearSchedule &used = inputName == "bf16" ? variant.linearBf16 : variant.linearF32;
     used.rows = used.gatedRows = schedule[0];
     used.blocks = used.gatedBlocks = schedule[1];
@@ -292,7 +293,8 @@ int main(int argc, char **argv) {
     used.leastColumns = schedule[5];
     used.taskRows = schedule[6];
     used.kBlock = schedule[7];
-    used.prefetchBytes = schedule[8];
+    used.kWidened = schedule[8];
+    used.prefetchBytes = schedule[9];
   }
   Team team(threadCount);
   for (auto [k, n] : llvm::zip_equal(kList, nList))
