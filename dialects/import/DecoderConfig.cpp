@@ -53,15 +53,15 @@ static void refuseQuantized(ObjectReader &reader) {
   }
 }
 
-static Activation readActivation(ObjectReader &reader) {
-  auto result = StringSwitch<std::optional<Activation>>(reader.stringOr("hidden_act", "silu"))
-                    .Cases({"silu", "swish"}, Activation::Silu)
-                    .Case("gelu", Activation::Gelu)
-                    .Cases({"gelu_pytorch_tanh", "gelu_new"}, Activation::GeluTanh)
+static MlpActivation readActivation(ObjectReader &reader) {
+  auto result = StringSwitch<std::optional<MlpActivation>>(reader.stringOr("hidden_act", "silu"))
+                    .Cases({"silu", "swish"}, MlpActivation::Silu)
+                    .Case("gelu", MlpActivation::Gelu)
+                    .Cases({"gelu_pytorch_tanh", "gelu_new"}, MlpActivation::GeluTanh)
                     .Default(std::nullopt);
   if (!result)
     reader.wrong("hidden_act", "be one of silu, swish, gelu, gelu_pytorch_tanh and gelu_new");
-  return result.value_or(Activation::Silu);
+  return result.value_or(MlpActivation::Silu);
 }
 
 /// The type, which transformers 4 calls `torch_dtype` and transformers 5 `dtype`.

@@ -22,7 +22,7 @@ namespace kerf {
 class Checkpoint;
 
 /// The function between the two halves of the MLP. `GeluTanh` is the approximation by tanh.
-enum class Activation { Silu, Gelu, GeluTanh };
+enum class MlpActivation { Silu, Gelu, GeluTanh };
 
 /// A decoder-only transformer: embedding, `layers` times (norm, attention, norm, gated MLP), norm, logits.
 struct DecoderConfig {
@@ -59,7 +59,7 @@ struct DecoderConfig {
   /// Queries and keys pass an RMS norm over each head, before rope.
   bool qkNorm = false;
   /// The MLP's function.
-  Activation activation = Activation::Silu;
+  MlpActivation activation = MlpActivation::Silu;
   /// Begin-of-text token.
   std::optional<int64_t> bos;
   /// Tokens that end a text.

@@ -30,7 +30,7 @@ TEST(DecoderConfig, TakesDefaultsOfTransformers) {
   EXPECT_EQ(config.kvHeads, 6);
   EXPECT_EQ(config.headDim, 4);
   EXPECT_EQ(config.normEpsilon, 1e-6);
-  EXPECT_EQ(config.activation, Activation::Silu);
+  EXPECT_EQ(config.activation, MlpActivation::Silu);
   EXPECT_FALSE(config.tiedEmbeddings || config.qkvBias || config.outputBias || config.mlpBias || config.qkNorm);
   EXPECT_FALSE(config.bos || config.pad || config.dtype);
   EXPECT_TRUE(config.eos.empty());
@@ -57,7 +57,7 @@ TEST(DecoderConfig, ReadsTokensAndTypes) {
   EXPECT_EQ(config.eos, (std::vector<int64_t>{2, 98}));
   EXPECT_EQ(config.pad, std::nullopt);
   EXPECT_EQ(config.dtype, DType::F16);
-  EXPECT_EQ(config.activation, Activation::GeluTanh);
+  EXPECT_EQ(config.activation, MlpActivation::GeluTanh);
 }
 
 TEST(DecoderConfig, RefusesUnknownKeysByName) {

@@ -1,0 +1,84 @@
+// kerf-import: writes the module of a Hugging Face checkpoint directory.
+#include "dialects/import/Import.h"
+#include "mlir/IR/AsmState.h"
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/WithColor.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace kerf;
+namespace cl = llvm::cl;
+
+static cl::OptionCategory category("kerf-import options");
+static cl::opt<std::string> directory(cl::Positional, cl::Required, cl::desc("DIR"), cl::cat(category));
+static cl::opt<std::string> output("o", cl::desc("Where to write the module; - is the standard output"),
+                                   cl::value_desc("model.mlir"), cl::init("-"), cl::cat(category));
+static cl::opt<DType> computeType(
+    "compute-type", cl::desc("What linears read and the cache keeps (default: bf16 for a bf16 checkpoint, else f32)"),
+    cl::values(clEnumValN(DType::F32, "f32", "32-bit"), clEnumValN(DType::BF16, "bf16", "bfloat16")),
+    cl::cat(category));
+static cl::opt<int64_t> context("context", cl::desc("Longest sequence (default: the checkpoint's own limit)"),
+                                cl::value_desc("tokens"), cl::cat(category));
+static cl::opt<std::string> modelName("name", cl::desc("Name of the compiled model (default: the directory's name)"),
+                                      cl::value_desc("name"), cl::cat(category));
+static cl::opt<bool> verbose("v", cl::desc("List the keys and tensors that have no effect, and why"),
+                             cl::cat(category));
+
+/// Writes the module; the file appears whole or not at all.
+static llvm::Error write(mlir::ModuleOp module) {
+  llvm::Error error = llvm::writeToOutput(output, [&](llvm::raw_ostream &os) -> llvm::Error {
+    module.print(os, mlir::OpPrintingFlags().enableDebugInfo());
+    os << '\n';
+    os.flush();
+    // writeToOutput gives every path but this one a file descriptor.
+    auto *file = output == "/dev/null" ? nullptr : static_cast<llvm::raw_fd_ostream *>(&os);
+    std::error_code code = file ? file->error() : std::error_code();
+    if (!code)
+      return llvm::Error::success();
+    file->clear_error();
+    return llvm::errorCodeToError(code);
+  });
+  if (error)
+    return importError(output + ": cannot be written: " + llvm::toString(std::move(error)));
+  return llvm::Error::success();
+}
+
+static llvm::Error run(mlir::MLIRContext &mlirContext) {
+  ImportOptions options;
+  if (computeType.getNumOccurrences())
+    options.computeType = computeType;
+  if (context.getNumOccurrences())
+    options.context = context;
+  if (modelName.getNumOccurrences() && modelName.empty())
+    return importError("--name must not be empty");
+  options.name = modelName;
+  llvm::Expected<Checkpoint> checkpoint = Checkpoint::open(directory);
+  if (!checkpoint)
+    return checkpoint.takeError();
+  std::vector<IgnoredKey> ignored;
+  auto module = importCheckpoint(mlirContext, *checkpoint, options, ignored);
+  if (!module)
+    return module.takeError();
+  if (verbose)
+    for (const IgnoredKey &key : ignored)
+      llvm::errs() << "ignored " << key.key << ": " << key.reason << '\n';
+  return write(**module);
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  cl::HideUnrelatedOptions(category);
+  cl::ParseCommandLineOptions(argc, argv, "Writes the kerf module of a Hugging Face checkpoint directory\n");
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  mlir::ScopedDiagnosticHandler handler(&context, [](mlir::Diagnostic &diagnostic) {
+    llvm::raw_ostream &os = diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error ? llvm::WithColor::error()
+                                                                                       : llvm::WithColor::warning();
+    os << diagnostic.str() << '\n';
+  });
+  if (llvm::Error error = run(context)) {
+    llvm::WithColor::error() << llvm::toString(std::move(error)) << '\n';
+    return 1;
+  }
+  return 0;
+}
