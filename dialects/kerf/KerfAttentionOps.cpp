@@ -36,8 +36,7 @@ LogicalResult RopeTableOp::verify() {
 
 Cost RopeTableOp::getCost() {
   // An angle, and two products with the factor, for each frequency.
-  LinearForm angles =
-      LinearForm::of(3 * getFrequencies().getType().getDimSize(0), static_cast<kerf_extent>(getRowExtent(getInit())));
+  LinearForm angles = getRows(getInit()) * (3 * getFrequencies().getType().getDimSize(0));
   return {getBytes(getPositions()) + getWeightBytes(getFrequencies()) + getBytes(getInit()), angles};
 }
 
@@ -53,8 +52,7 @@ LogicalResult RopeOp::verify() {
 }
 
 Cost RopeOp::getCost() {
-  LinearForm rotations =
-      LinearForm::of(3 * getInput().getType().getDimSize(1), static_cast<kerf_extent>(getRowExtent(getInput())));
+  LinearForm rotations = getRows(getInput()) * (3 * getInput().getType().getDimSize(1));
   return {getBytes(getInput()) + getBytes(getTable()) + getBytes(getInit()), rotations};
 }
 
@@ -183,6 +181,5 @@ LogicalResult AttentionMergeOp::verify() {
 
 Cost AttentionMergeOp::getCost() {
   LinearForm bytes = getBytes(getLhs()) + getBytes(getRhs()) + getBytes(getInit()) + getBytes(getLhsLse()) * 3;
-  return {bytes,
-          LinearForm::of(3 * getLhs().getType().getDimSize(1), static_cast<kerf_extent>(getRowExtent(getInit())))};
+  return {bytes, getRows(getInit()) * (3 * getLhs().getType().getDimSize(1))};
 }

@@ -45,7 +45,6 @@ LogicalResult EmbedOp::verify() {
 
 Cost EmbedOp::getCost() {
   // Only the rows that are asked for are read.
-  LinearForm rows =
-      LinearForm::of(getRowBytes(getTable().getType()), static_cast<kerf_extent>(getRowExtent(getInit())));
+  LinearForm rows = getRows(getInit()) * getRowBytes(getTable().getType());
   return {rows + getBytes(getInit()) + getBytes(getIds()), {}};
 }

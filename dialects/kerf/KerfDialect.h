@@ -39,11 +39,15 @@
 
 namespace kerf {
 
-/// The extent that the rows of `value` scale by: found through the sizes of its destination, its program argument or
-/// the op that reads it from the batch. Unknown provenance (a bare function argument) counts as tokens.
+/// The rows of a tensor as a linear form over the extents of a step: found through its destination, the layer that it
+/// goes into or comes out of, and sums and constant multiples of `kerf.extent`. Unknown provenance (a bare function
+/// argument) counts as tokens.
+LinearForm getRows(mlir::Value value);
+
+/// The extent that the rows of `value` are; tokens where they are a multiple or a sum.
 Extent getRowExtent(mlir::Value value);
 
-/// Bytes of one row of a matrix (or of one element of a vector) of this type.
+/// Bytes of one row of a matrix (or of one element of a vector) of this type, by its format if it has one as encoding.
 int64_t getRowBytes(mlir::Type type);
 
 /// Bytes that the rows of `matrix` take: row bytes times its row extent.

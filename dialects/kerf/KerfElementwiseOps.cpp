@@ -6,11 +6,7 @@ using namespace kerf;
 
 /// Operations of `each` per element of `matrix`.
 static LinearForm perElement(Value matrix, int64_t each) {
-  auto type = cast<RankedTensorType>(matrix.getType());
-  LinearForm form = getBytes(matrix) * each;
-  for (int64_t &c : form.coefficient)
-    c /= type.getElementType().getIntOrFloatBitWidth() / 8;
-  return form;
+  return getRows(matrix) * (cast<RankedTensorType>(matrix.getType()).getDimSize(1) * each);
 }
 
 LogicalResult RmsNormOp::verify() {

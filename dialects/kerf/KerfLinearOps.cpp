@@ -8,9 +8,7 @@ using namespace kerf;
 static LinearForm getProductOperations(Value weight, Value init) {
   auto type = cast<RankedTensorType>(weight.getType());
   int64_t each = 2 * type.getDimSize(0) * type.getDimSize(1);
-  auto rows = cast<RankedTensorType>(init.getType());
-  return rows.isDynamicDim(0) ? LinearForm::of(each, static_cast<kerf_extent>(getRowExtent(init)))
-                              : LinearForm::of(each * rows.getDimSize(0));
+  return getRows(init) * each;
 }
 
 LogicalResult LinearOp::verify() {

@@ -127,3 +127,25 @@ kerf.program @planned slots [#kerf.size<0, 1024>] {
   kerf.dispatch @linear [#kerf.slot_ref<0>, #kerf.weight_ref<@w>, #kerf.result_ref<0>]
     origin "logits" bytes <8192, 0, 0, 512> operations <0, 0, 0, 8192>
 }
+
+// Rows that are a multiple or a sum of extents (pairs of a token and an expert), and rows whose encoding says how they
+// are stored: the slots of both must be large enough.
+// CHECK-LABEL: program @multiples
+func.func @multiples(%batch: !kerf.batch, %x: tensor<?x64xf32, #kerf.format<#kerf.dense<bf16>>>)
+    -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  %t = kerf.extent tokens of %batch
+  %s = kerf.extent sequences of %batch
+  %two = arith.constant 2 : index
+  %pairs = arith.muli %t, %two : index
+  %more = arith.addi %pairs, %s : index
+  %e0 = tensor.empty(%more) : tensor<?x64xf32>
+  // CHECK-NEXT: kerf.add: bytes 1536*tokens + 768*sequences, operations 128*tokens + 64*sequences
+  %y = kerf.add %e0, %e0 outs(%e0 : tensor<?x64xf32>) : tensor<?x64xf32>, tensor<?x64xf32>
+  %e1 = tensor.empty(%t) : tensor<?x64xf32>
+  %w = kerf.get_weight @w : tensor<64x64xbf16>
+  // 128 bytes of each encoded row and 256 of each result.
+  // CHECK-NEXT: kerf.linear: bytes 8192 + 384*tokens, operations 8192*tokens
+  %z = kerf.linear %x, %w outs(%e1 : tensor<?x64xf32>)
+         : tensor<?x64xf32, #kerf.format<#kerf.dense<bf16>>>, tensor<64x64xbf16>
+  return %y, %z : tensor<?x64xf32>, tensor<?x64xf32>
+}
