@@ -3,6 +3,7 @@
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/WithColor.h"
 #include "llvm/Support/raw_ostream.h"
@@ -25,20 +26,27 @@ static cl::opt<std::string> modelName("name", cl::desc("Name of the compiled mod
 static cl::opt<bool> verbose("v", cl::desc("List the keys and tensors that have no effect, and why"),
                              cl::cat(category));
 
-/// Writes the module; the file appears whole or not at all.
+/// Writes `text` and says whether that worked: a stream destroyed with an error in it ends the process.
+static llvm::Error put(llvm::raw_fd_ostream &os, llvm::StringRef text) {
+  os << text;
+  os.flush();
+  std::error_code code = os.error();
+  os.clear_error();
+  return code ? llvm::errorCodeToError(code) : llvm::Error::success();
+}
+
+/// Writes the module. A regular file appears whole or not at all.
 static llvm::Error write(mlir::ModuleOp module) {
-  llvm::Error error = llvm::writeToOutput(output, [&](llvm::raw_ostream &os) -> llvm::Error {
-    module.print(os, mlir::OpPrintingFlags().enableDebugInfo());
-    os << '\n';
-    os.flush();
-    // writeToOutput gives every path but this one a file descriptor.
-    auto *file = output == "/dev/null" ? nullptr : static_cast<llvm::raw_fd_ostream *>(&os);
-    std::error_code code = file ? file->error() : std::error_code();
-    if (!code)
-      return llvm::Error::success();
-    file->clear_error();
-    return llvm::errorCodeToError(code);
-  });
+  std::string text;
+  llvm::raw_string_ostream(text) << mlir::OpWithFlags(module, mlir::OpPrintingFlags().enableDebugInfo()) << '\n';
+  bool isRegular = output != "-" && (!llvm::sys::fs::exists(output) || llvm::sys::fs::is_regular_file(output));
+  auto whole = [&](llvm::raw_ostream &os) { return put(static_cast<llvm::raw_fd_ostream &>(os), text); };
+  auto direct = [&]() -> llvm::Error {
+    std::error_code code;
+    llvm::raw_fd_ostream os(output, code);
+    return code ? llvm::errorCodeToError(code) : put(os, text);
+  };
+  llvm::Error error = isRegular ? llvm::writeToOutput(output, whole) : direct();
   if (error)
     return importError(output + ": cannot be written: " + llvm::toString(std::move(error)));
   return llvm::Error::success();
