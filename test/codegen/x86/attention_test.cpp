@@ -1,0 +1,542 @@
+//===- attention_test.cpp - attention kernels against a scalar reference --===//
+#include "codegen/x86/AttentionKernels.h"
+#include "codegen/x86/RowKernels.h"
+#include "test/codegen/x86/KernelHarness.h"
+
+#include <optional>
+
+using namespace kerf::x86;
+using namespace kerf::test;
+
+namespace {
+
+const Element f32 = Element::F32, bf16 = Element::BF16, f16 = Element::F16;
+
+/// A cache plane of some pages, all NaN, and the pages that a number of sequences own, in no order.
+class Cache {
+public:
+  Cache(const CacheLayout &layout, const std::vector<int64_t> &lengths, std::mt19937 &random) : layout(layout) {
+    int64_t count = 1;
+    begin.push_back(0);
+    for (int64_t length : lengths) {
+      const int64_t own = (length + layout.pageSize - 1) / layout.pageSize;
+      begin.push_back(begin.back() + own);
+      count += own;
+    }
+    pages.resize(count);
+    std::iota(pages.begin(), pages.end(), 0);
+    std::shuffle(pages.begin(), pages.end(), random);
+    // One page belongs to nobody.
+    pages.pop_back();
+    memory = std::make_unique<Tensor>(layout.element, count * layout.pageBytes() / bytesOf(layout.element));
+  }
+  int64_t slot(int64_t sequence, int64_t position) const {
+    return pages[begin[sequence] + position / layout.pageSize] * layout.pageSize + position % layout.pageSize;
+  }
+  size_t key(int64_t slot, int64_t head, int64_t d) const {
+    return slot / layout.pageSize * (layout.pageBytes() / bytesOf(layout.element)) +
+           layout.keyIndex(head, slot % layout.pageSize, d);
+  }
+  size_t value(int64_t slot, int64_t head, int64_t d) const {
+    return slot / layout.pageSize * (layout.pageBytes() / bytesOf(layout.element)) +
+           layout.valueIndex(head, slot % layout.pageSize, d);
+  }
+
+  const CacheLayout layout;
+  std::vector<int32_t> pages, begin;
+  std::unique_ptr<Tensor> memory;
+};
+
+/// Rows of one sequence in a step.
+struct Part {
+  int32_t sequence;
+  int64_t first, count;
+};
+
+/// What a step gives: rows in the order of the parts.
+struct Result {
+  std::vector<char> output, lse;
+  bool operator==(const Result &) const = default;
+};
+
+/// Sequences with keys, values and queries for every position, and a compiled attention.
+class Problem {
+public:
+  Problem(const Variant &variant, const AttentionSpec &spec, std::vector<int64_t> lengths, unsigned seed)
+      : spec(spec), lengths(lengths), variant(variant), random(seed),
+        cache({spec.kvHeads, spec.headDim, spec.pageSize, spec.cache}, lengths, random),
+        kernel(variant, [&](auto module, auto &v, auto name) { return emitAttention(module, v, name, spec); }) {
+    std::normal_distribution<float> normal;
+    for (size_t sequence = 0; sequence < lengths.size(); ++sequence) {
+      queries.push_back(std::make_unique<Tensor>(spec.queries, lengths[sequence] * spec.queryHeads * spec.headDim));
+      queries.back()->fill(random);
+      for (int64_t position = 0; position < lengths[sequence]; ++position)
+        for (int64_t head = 0; head < spec.kvHeads; ++head)
+          for (int64_t d = 0; d < spec.headDim; ++d) {
+            cache.memory->set(cache.key(cache.slot(sequence, position), head, d), normal(random));
+            cache.memory->set(cache.value(cache.slot(sequence, position), head, d), normal(random));
+          }
+    }
+  }
+
+  /// Runs a step whose work items have at most `tile` rows.
+  Result operator()(const std::vector<Part> &parts, int64_t tile) {
+    std::vector<int32_t> items;
+    int64_t rows = 0, itemCount = 0;
+    for (const Part &part : parts) {
+      for (int64_t at = 0; at < part.count; at += tile, ++itemCount)
+        for (int64_t field : {rows + at, std::min(tile, part.count - at), int64_t(part.sequence), part.first + at})
+          items.push_back(field);
+      rows += part.count;
+    }
+    const size_t columns = spec.queryHeads * spec.headDim;
+    Tensor input(spec.queries, rows * columns), output(spec.output, rows * columns), lse(f32, rows * spec.queryHeads);
+    int64_t row = 0;
+    for (const Part &part : parts) {
+      input.copy(*queries[part.sequence], part.first * columns, part.count * columns, row * columns);
+      row += part.count;
+    }
+    Integers itemOperand(items), begin(cache.begin), pages(cache.pages);
+    std::vector<void *> operands = {input.data(), itemOperand.data(),   begin.data(), pages.data(),
+                                    cache.memory->data(), output.data()};
+    if (spec.logSumExp)
+      operands.push_back(lse.data());
+    const std::vector<char> before = cache.memory->bytes();
+    kernel(operands, itemCount);
+    EXPECT_TRUE(output.intact() && lse.intact() && cache.memory->bytes() == before);
+    return {output.bytes(), lse.bytes()};
+  }
+
+  /// All rows of all sequences.
+  std::vector<Part> everything() const {
+    std::vector<Part> parts;
+    for (size_t sequence = 0; sequence < lengths.size(); ++sequence)
+      parts.push_back({int32_t(sequence), 0, lengths[sequence]});
+    return parts;
+  }
+
+  void check(const std::vector<Part> &parts, const Result &result) {
+    Tensor output(spec.output, result.output.size() / bytesOf(spec.output)), lse(f32, result.lse.size() / 4);
+    std::memcpy(output.data(), result.output.data(), result.output.size());
+    std::memcpy(lse.data(), result.lse.data(), result.lse.size());
+    int64_t row = 0;
+    for (const Part &part : parts)
+      for (int64_t i = 0; i < part.count; ++i, ++row)
+        for (int64_t head = 0; head < spec.queryHeads; ++head) {
+          checkRow(part.sequence, part.first + i, head, output, (row * spec.queryHeads + head) * spec.headDim, lse,
+                   row * spec.queryHeads + head);
+          if (testing::Test::HasFatalFailure())
+            return;
+        }
+  }
+
+  const AttentionSpec spec;
+  const std::vector<int64_t> lengths;
+  const Variant &variant;
+  std::mt19937 random;
+  Cache cache;
+  Kernel kernel;
+  std::vector<std::unique_ptr<Tensor>> queries;
+
+private:
+  void checkRow(int64_t sequence, int64_t position, int64_t head, const Tensor &output, size_t at, const Tensor &lse,
+                size_t lseAt) {
+    const int64_t keyHead = head / (spec.queryHeads / spec.kvHeads), seen = position + 1;
+    std::vector<double> scores(seen);
+    double greatest = -INFINITY, magnitude = 0;
+    for (int64_t key = 0; key < seen; ++key) {
+      double sum = 0, size = 0;
+      for (int64_t d = 0; d < spec.headDim; ++d) {
+        const double product = double(queries[sequence]->get((position * spec.queryHeads + head) * spec.headDim + d)) *
+                               cache.memory->get(cache.key(cache.slot(sequence, key), keyHead, d));
+        sum += product;
+        size += std::fabs(product);
+      }
+      scores[key] = spec.scale * sum;
+      greatest = std::max(greatest, scores[key]);
+      magnitude = std::max(magnitude, spec.scale * size);
+    }
+    double total = 0;
+    for (double &score : scores)
+      total += score = std::exp(score - greatest);
+    // A score is a chain of headDim FMAs and a product by a rounded scale. Its error, twice for that of the maximum,
+    // is relative in its exponential (1 ulp itself). Sums are chains of `seen` additions of positive numbers, rescaled
+    // once in 16 keys at most by a factor that errs alike.
+    const double scoreError = magnitude * (spec.headDim + 2) * 0x1p-24;
+    const double relative = 2 * scoreError + (2 * greatestDifference(scores) + 4 + 2 * seen + seen / 4.0) * 0x1p-24;
+    for (int64_t d = 0; d < spec.headDim; ++d) {
+      double sum = 0, size = 0;
+      for (int64_t key = 0; key < seen; ++key) {
+        const double value = cache.memory->get(cache.value(cache.slot(sequence, key), keyHead, d));
+        sum += scores[key] / total * value;
+        size += scores[key] / total * std::fabs(value);
+      }
+      const double error = 2 * size * relative;
+      const double smallest = spec.output == f16 ? 0x1p-25 : 0x1p-126;
+      ASSERT_NEAR(output.get(at + d), sum, error + (std::fabs(sum) + error) * halfUnit(spec.output) + smallest)
+          << "sequence " << sequence << " position " << position << " head " << head << " feature " << d;
+    }
+    if (!spec.logSumExp)
+      return;
+    const double expected = greatest + std::log(total);
+    ASSERT_NEAR(lse.get(lseAt), expected, scoreError + relative + std::fabs(expected) * 0x1p-23 + 0x1p-23);
+  }
+
+  /// How far below the maximum scores lie: the rounding of the difference is relative to it.
+  static double greatestDifference(const std::vector<double> &exponentials) {
+    double least = 1;
+    for (double each : exponentials)
+      least = std::min(least, each);
+    return -std::log(std::max(least, 1e-30));
+  }
+};
+
+class Attention : public VariantTest {
+protected:
+  /// Checks values and that bits do not depend on how steps and items were cut.
+  void check(const AttentionSpec &spec, const std::vector<int64_t> &lengths) {
+    SCOPED_TRACE("heads " + std::to_string(spec.queryHeads) + "/" + std::to_string(spec.kvHeads) + " headDim " +
+                 std::to_string(spec.headDim) + " page " + std::to_string(spec.pageSize) + " " +
+                 nameOf(spec.queries) + " " + nameOf(spec.cache) + " " + nameOf(spec.output));
+    Problem problem(variant(), spec, lengths, spec.headDim + spec.queryHeads);
+    const auto everything = problem.everything();
+    const Result whole = problem(everything, variant().attentionTile);
+    problem.check(everything, whole);
+    if (HasFatalFailure())
+      return;
+    for (int64_t tile : {1, 3, 7})
+      ASSERT_EQ(problem(everything, tile), whole) << "work items of " << tile;
+    checkCuts(problem, whole);
+  }
+
+  /// Prompts in pieces of random length, down to decoding one by one, with other sequences beside.
+  void checkCuts(Problem &problem, const Result &whole) {
+    const AttentionSpec &spec = problem.spec;
+    const size_t outputRow = spec.queryHeads * spec.headDim * bytesOf(spec.output), lseRow = spec.queryHeads * 4;
+    std::vector<int64_t> start = {0};
+    for (int64_t length : problem.lengths)
+      start.push_back(start.back() + length);
+    for (int64_t longest : {1, 5, 40}) {
+      std::vector<int64_t> done(problem.lengths.size());
+      for (bool more = true; more;) {
+        more = false;
+        std::vector<Part> parts;
+        for (size_t sequence = 0; sequence < done.size(); ++sequence) {
+          const int64_t left = problem.lengths[sequence] - done[sequence];
+          const int64_t count = std::min<int64_t>(left, 1 + problem.random() % longest);
+          if (count)
+            parts.push_back({int32_t(sequence), done[sequence], count});
+          done[sequence] += count;
+          more |= count < left;
+        }
+        std::shuffle(parts.begin(), parts.end(), problem.random);
+        const Result step = problem(parts, variant().attentionTile);
+        size_t row = 0;
+        for (const Part &part : parts) {
+          const size_t from = start[part.sequence] + part.first;
+          ASSERT_TRUE(std::equal(&step.output[row * outputRow], &step.output[row * outputRow] + part.count * outputRow,
+                                 &whole.output[from * outputRow]))
+              << "sequence " << part.sequence << " rows " << part.first << " on, steps of up to " << longest;
+          ASSERT_TRUE(!spec.logSumExp ||
+                      std::equal(&step.lse[row * lseRow], &step.lse[row * lseRow] + part.count * lseRow,
+                                 &whole.lse[from * lseRow]));
+          row += part.count;
+        }
+      }
+    }
+  }
+};
+
+TEST_P(Attention, HeadDims) {
+  for (int64_t headDim : {2, 8, 16, 20, 64, 80, 96, 128})
+    check({2, 1, headDim, 16, f32, f32, f32, 1 / std::sqrt(double(headDim)), true}, {19, 3});
+}
+
+TEST_P(Attention, Groups) {
+  for (auto [queryHeads, kvHeads] : {std::pair(1, 1), {3, 3}, {9, 3}, {5, 1}, {8, 2}, {50, 1}})
+    check({queryHeads, kvHeads, 16, 32, f32, f32, f32, 0.25, true}, {37, 1, 70});
+}
+
+TEST_P(Attention, Elements) {
+  for (Element cache : {f32, bf16, f16})
+    for (auto [queries, output] : {std::pair(f32, f32), {f32, bf16}, {bf16, bf16}, {f16, f16}})
+      check({6, 2, 24, 16, queries, cache, output, 0.2, true}, {33, 5});
+}
+
+TEST_P(Attention, PageBoundaries) {
+  for (int64_t page : {16, 48, 64, 128, 192})
+    check({4, 2, 16, page, f32, bf16, f32, 0.25, false},
+          {page - 1, page, page + 1, 2 * page, 15, 16, 17, 63, 64, 65, 1});
+}
+
+TEST_P(Attention, EmptyStep) {
+  Problem problem(variant(), {2, 1, 8, 16, f32, f32, f32, 1, true}, {4}, 1);
+  EXPECT_EQ(problem({}, 8), Result());
+}
+
+TEST_P(Attention, RandomShapes) {
+  std::mt19937 random(9);
+  auto any = [&](int64_t low, int64_t high) { return std::uniform_int_distribution<int64_t>(low, high)(random); };
+  for (int round = 0; round < 6; ++round) {
+    const int64_t kvHeads = any(1, 4);
+    const Element cache = std::array{f32, bf16, f16}[any(0, 2)];
+    std::vector<int64_t> lengths(any(1, 5));
+    for (int64_t &length : lengths)
+      length = any(1, 150);
+    check({kvHeads * any(1, 7), kvHeads, 2 * any(1, 50), 16 * any(1, 6), f32, cache, f32, 0.3, bool(any(0, 1))},
+          lengths);
+  }
+}
+
+// Keys and values of later positions, however bad, leave a row alone.
+TEST_P(Attention, LaterRowsDoNotLeak) {
+  for (float bad : {NAN, INFINITY, -INFINITY}) {
+    const AttentionSpec spec{6, 2, 16, 16, f32, f32, f32, 0.25, true};
+    Problem problem(variant(), spec, {90}, 4);
+    const Result clean = problem({{0, 0, 70}}, 32);
+    for (int64_t position = 70; position < 90; ++position)
+      for (int64_t head = 0; head < 2; ++head)
+        for (int64_t d = 0; d < 16; ++d) {
+          problem.cache.memory->set(problem.cache.key(problem.cache.slot(0, position), head, d), bad);
+          problem.cache.memory->set(problem.cache.value(problem.cache.slot(0, position), head, d), bad);
+        }
+    const Result spoilt = problem({{0, 0, 90}}, 32);
+    ASSERT_TRUE(std::equal(clean.output.begin(), clean.output.end(), spoilt.output.begin()));
+    ASSERT_TRUE(std::equal(clean.lse.begin(), clean.lse.end(), spoilt.lse.begin()));
+    for (size_t byte = clean.output.size(); byte < spoilt.output.size(); byte += 4) {
+      float value;
+      std::memcpy(&value, &spoilt.output[byte], 4);
+      ASSERT_FALSE(std::isfinite(value));
+    }
+  }
+}
+
+TEST_P(Attention, BlindRowsAreZero) {
+  Problem problem(variant(), {3, 1, 8, 16, f32, bf16, f32, 1, true}, {20}, 5);
+  Tensor queries(f32, 2 * 24), output(f32, 2 * 24), lse(f32, 2 * 3);
+  queries.fill(problem.random);
+  // The first of two rows stands before the first key.
+  Integers items({0, 2, 0, -1}), begin(problem.cache.begin), pages(problem.cache.pages);
+  problem.kernel(
+      {queries.data(), items.data(), begin.data(), pages.data(), problem.cache.memory->data(), output.data(), lse.data()},
+      1);
+  for (int i = 0; i < 24; ++i)
+    EXPECT_EQ(output.get(i), 0);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(lse.get(i), -INFINITY);
+  // The second one sees one key, so its output is that key's value.
+  for (int i = 24; i < 48; ++i)
+    EXPECT_EQ(output.get(i), problem.cache.memory->get(problem.cache.value(problem.cache.slot(0, 0), 0, i % 8)));
+}
+
+// The scores of a sequence grow, so every key moves the maximum; and differences overflow the exponential.
+TEST_P(Attention, GrowingScores) {
+  const AttentionSpec spec{2, 1, 2, 16, f32, f32, f32, 1, true};
+  Problem problem(variant(), spec, {200}, 6);
+  for (int64_t position = 0; position < 200; ++position)
+    for (int64_t d = 0; d < 2; ++d) {
+      problem.cache.memory->set(problem.cache.key(problem.cache.slot(0, position), 0, d), float(position * 7));
+      for (int64_t head = 0; head < 2; ++head)
+        problem.queries[0]->set((position * 2 + head) * 2 + d, head ? -2.0f : 3.0f);
+    }
+  const Result result = problem(problem.everything(), 32);
+  problem.check(problem.everything(), result);
+}
+
+TEST_P(Attention, MergeOfHalvesIsTheWhole) {
+  // One sequence of 96 keys as two of 48 that share its pages: queries at the end see both.
+  const int64_t queryHeads = 6, headDim = 20, columns = queryHeads * headDim;
+  const AttentionSpec spec{queryHeads, 2, headDim, 16, f32, bf16, f32, 0.2, true};
+  Problem problem(variant(), spec, {96}, 7);
+  const Result whole = problem({{0, 95, 1}}, 1);
+  Tensor query(f32, columns), outputs(f32, 2 * columns), lses(f32, 2 * queryHeads);
+  query.copy(*problem.queries[0], 95 * columns, columns);
+  Integers items({0, 1, 0, 47}), pages(problem.cache.pages);
+  std::vector<std::unique_ptr<Tensor>> parts, partLses;
+  for (int32_t half : {0, 1}) {
+    Integers begin({half * 3, half * 3 + 3});
+    parts.push_back(std::make_unique<Tensor>(f32, columns));
+    partLses.push_back(std::make_unique<Tensor>(f32, queryHeads));
+    problem.kernel({query.data(), items.data(), begin.data(), pages.data(), problem.cache.memory->data(),
+                    parts.back()->data(), partLses.back()->data()},
+                   1);
+  }
+  Kernel merge(variant(), [&](auto module, auto &v, auto name) {
+    return emitAttentionMerge(module, v, name, {columns, queryHeads, f32, f32});
+  });
+  Tensor output(f32, columns), lse(f32, queryHeads);
+  merge({parts[0]->data(), partLses[0]->data(), parts[1]->data(), partLses[1]->data(), output.data(), lse.data()}, 1);
+  const Result merged{output.bytes(), lse.bytes()};
+  problem.check({{0, 95, 1}}, merged);
+  problem.check({{0, 95, 1}}, whole);
+  // In place.
+  merge({parts[0]->data(), partLses[0]->data(), parts[1]->data(), partLses[1]->data(), parts[0]->data(),
+         partLses[0]->data()},
+        1);
+  EXPECT_EQ(parts[0]->bytes(), merged.output);
+  EXPECT_EQ(partLses[0]->bytes(), merged.lse);
+}
+
+TEST_P(Attention, Merge) {
+  std::mt19937 random(8);
+  for (int64_t headDim : {1, 7, 16, 80})
+    for (auto [in, out] : {std::pair(f32, f32), {f32, bf16}, {bf16, bf16}}) {
+      const AttentionMergeSpec spec{3 * headDim, 3, in, out};
+      Kernel kernel(variant(),
+                    [&](auto module, auto &v, auto name) { return emitAttentionMerge(module, v, name, spec); });
+      for (int64_t rows : {0, 1, int(kernel.info.tile) + 1}) {
+        Tensor lhs(in, rows * spec.columns), rhs(in, rows * spec.columns), output(out, rows * spec.columns);
+        Tensor l(f32, rows * 3), r(f32, rows * 3), lse(f32, rows * 3);
+        lhs.fill(random);
+        rhs.fill(random);
+        l.fill(random, 10);
+        r.fill(random, 10);
+        for (int64_t i = 0; i < rows * 3; ++i) {
+          if (i % 5 == 0)
+            l.set(i, -INFINITY);
+          if (i % 7 == 0)
+            r.set(i, -INFINITY);
+        }
+        kernel({lhs.data(), l.data(), rhs.data(), r.data(), output.data(), lse.data()}, rows);
+        ASSERT_TRUE(output.intact() && lse.intact());
+        for (int64_t i = 0; i < rows * 3; ++i) {
+          const double m = std::max(l.get(i), r.get(i));
+          const bool blind = m == -INFINITY;
+          const double a = blind ? 0 : std::exp(l.get(i) - m), b = blind ? 0 : std::exp(r.get(i) - m);
+          if (blind)
+            ASSERT_EQ(lse.get(i), -INFINITY);
+          else
+            ASSERT_NEAR(lse.get(i), m + std::log(a + b), (std::fabs(m) + 4) * 0x1p-23);
+          for (int64_t d = 0; d < headDim; ++d) {
+            const int64_t at = i * headDim + d;
+            const double x = a * lhs.get(at), y = b * rhs.get(at), expected = blind ? 0 : (x + y) / (a + b);
+            // The difference of log-sum-exps is rounded (relative to up to 64), the rest are some units.
+            const double error = (std::fabs(x) + std::fabs(y)) * (64 + 8) * 0x1p-24;
+            ASSERT_NEAR(output.get(at), expected,
+                        error + (std::fabs(expected) + error) * halfUnit(out) + (blind ? 0 : 0x1p-126));
+          }
+        }
+      }
+    }
+}
+
+class Append : public VariantTest {
+protected:
+  /// The slots of a step: some rows kept at scattered places, some not.
+  static std::vector<int32_t> someSlots(int64_t rows, int64_t slots, std::mt19937 &random) {
+    std::vector<int32_t> all(slots);
+    std::iota(all.begin(), all.end(), 0);
+    std::shuffle(all.begin(), all.end(), random);
+    all.resize(rows);
+    for (int32_t &slot : all)
+      if (random() % 5 == 0)
+        slot = -1;
+    return all;
+  }
+};
+
+TEST_P(Append, KvAppendWritesItsSlotsAlone) {
+  std::mt19937 random(12);
+  for (int64_t headDim : {2, 8, 20, 64, 80})
+    for (auto [in, kept] : {std::pair(f32, f32), {f32, bf16}, {f32, f16}, {bf16, bf16}}) {
+      const KvAppendSpec spec{3, headDim, 32, in, kept};
+      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKvAppend(module, v, name, spec); });
+      const int64_t columns = 3 * headDim;
+      for (int64_t rows : {0, 1, 70}) {
+        Cache cache({3, headDim, 32, kept}, {96}, random);
+        Tensor keys(in, rows * columns), values(in, rows * columns);
+        keys.fill(random);
+        values.fill(random);
+        const auto slots = someSlots(rows, 96, random);
+        Integers slotOperand(slots);
+        Tensor expected(kept, cache.memory->count);
+        for (int64_t row = 0; row < rows; ++row)
+          for (int64_t c = 0; c < columns && slots[row] >= 0; ++c) {
+            expected.set(cache.key(slots[row], c / headDim, c % headDim), keys.get(row * columns + c));
+            expected.set(cache.value(slots[row], c / headDim, c % headDim), values.get(row * columns + c));
+          }
+        kernel({keys.data(), values.data(), slotOperand.data(), cache.memory->data()}, rows);
+        ASSERT_TRUE(cache.memory->intact());
+        ASSERT_EQ(cache.memory->bytes(), expected.bytes());
+      }
+    }
+}
+
+// The fused kernel has the bits of the single ones where nothing is rounded between them: all in f32.
+TEST_P(Append, RopeAppendEqualsItsParts) {
+  std::mt19937 random(13);
+  const int64_t queryHeads = 4, kvHeads = 2;
+  for (int64_t headDim : {2, 8, 20, 64, 96})
+    for (bool norm : {false, true})
+      for (auto [in, kept, out] : {std::array{f32, f32, f32}, {f32, bf16, bf16}, {bf16, f16, f32}}) {
+        const RopeAppendSpec spec{queryHeads, kvHeads, headDim, 16, in, kept, out, norm, 1e-5};
+        Kernel fused(variant(), [&](auto module, auto &v, auto name) { return emitRopeAppend(module, v, name, spec); });
+        const int64_t q = queryHeads * headDim, k = kvHeads * headDim;
+        Kernel normKernel(variant(), [&](auto module, auto &v, auto name) {
+          return emitRmsNorm(module, v, name, {headDim, headDim, 1e-5, in, f32});
+        });
+        auto ropeOf = [&](int64_t columns, Element from, Element to) {
+          return Kernel(variant(), [&](auto module, auto &v, auto name) {
+            return emitRope(module, v, name, {columns, headDim, from, to});
+          });
+        };
+        Kernel queryRope = ropeOf(q, norm ? f32 : in, out), keyRope = ropeOf(k, norm ? f32 : in, f32);
+        Kernel append(variant(), [&](auto module, auto &v, auto name) {
+          return emitKvAppend(module, v, name, {kvHeads, headDim, 16, f32, kept});
+        });
+        const int64_t rows = 37;
+        Tensor input(in, rows * (q + 2 * k)), table(f32, rows * headDim), queryScale(f32, headDim),
+            keyScale(f32, headDim);
+        for (Tensor *each : {&input, &table, &queryScale, &keyScale})
+          each->fill(random);
+        const auto slots = someSlots(rows, 48, random);
+        Integers slotOperand(slots);
+        Cache cache({kvHeads, headDim, 16, kept}, {48}, random);
+        Tensor output(out, rows * q);
+        std::vector<void *> operands = {input.data(), table.data(), slotOperand.data(), cache.memory->data()};
+        if (norm)
+          operands.insert(operands.end(), {queryScale.data(), keyScale.data()});
+        operands.push_back(output.data());
+        fused(operands, rows);
+        ASSERT_TRUE(output.intact() && cache.memory->intact());
+
+        Tensor queries(in, rows * q), keys(in, rows * k), values(f32, rows * k);
+        for (int64_t row = 0; row < rows; ++row) {
+          queries.copy(input, row * (q + 2 * k), q, row * q);
+          keys.copy(input, row * (q + 2 * k) + q, k, row * k);
+          for (int64_t c = 0; c < k; ++c)
+            values.set(row * k + c, input.get(row * (q + 2 * k) + q + k + c));
+        }
+        Tensor normedQueries(f32, rows * q), normedKeys(f32, rows * k), rotatedKeys(f32, rows * k);
+        Tensor rotated(out, rows * q);
+        normKernel({queries.data(), queryScale.data(), normedQueries.data()}, rows * queryHeads);
+        normKernel({keys.data(), keyScale.data(), normedKeys.data()}, rows * kvHeads);
+        queryRope({norm ? normedQueries.data() : queries.data(), table.data(), rotated.data()}, rows);
+        keyRope({norm ? normedKeys.data() : keys.data(), table.data(), rotatedKeys.data()}, rows);
+        Cache expected({kvHeads, headDim, 16, kept}, {48}, random);
+        append({rotatedKeys.data(), values.data(), slotOperand.data(), expected.memory->data()}, rows);
+        ASSERT_EQ(output.bytes(), rotated.bytes()) << "headDim " << headDim << " norm " << norm;
+        ASSERT_EQ(cache.memory->bytes(), expected.memory->bytes());
+      }
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, Attention, testing::Values("avx2", "avx512_bf16", "amx"),
+                         [](const auto &info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Variants, Append, testing::Values("avx2", "avx512_bf16", "amx"),
+                         [](const auto &info) { return std::string(info.param); });
+
+TEST(CacheLayout, CoversThePageOnce) {
+  for (const CacheLayout &layout : {CacheLayout{3, 20, 32, bf16}, CacheLayout{1, 64, 16, f32}}) {
+    std::vector<int> met(layout.pageBytes() / bytesOf(layout.element));
+    for (int64_t head = 0; head < layout.kvHeads; ++head)
+      for (int64_t position = 0; position < layout.pageSize; ++position)
+        for (int64_t d = 0; d < layout.headDim; ++d) {
+          ++met.at(layout.keyIndex(head, position, d));
+          ++met.at(layout.valueIndex(head, position, d));
+        }
+    EXPECT_LE(*std::max_element(met.begin(), met.end()), 1);
+    EXPECT_EQ(layout.headBytes() % 64, 0);
+  }
+}
+
+} // namespace
