@@ -1,5 +1,5 @@
-// Generates text with a compiled model, in two ways: kerf_generate does everything; below it, the same greedy text token
-// by token, for programs that sample for themselves.
+// Generates text with a compiled model, in two ways: kerf_generate does everything; below it, the same greedy text
+// token by token, for programs that sample for themselves.
 //
 //   generate kerf-tiny-llama.kerf "The function returns" [new tokens]
 #include "kerf-tiny-llama.h"
@@ -43,8 +43,8 @@ static uint32_t step_by_step(kerf_model *model, kerf_context *context, uint32_t 
 
   kerf_sequence *sequence = NULL;
   check(kerf_sequence_create(context, &sequence, &error), &error);
-  kerf_step_entry entry = {.sequence = sequence, .ids = ids, .count = (uint32_t)prompt_count,
-                           .logits = KERF_LOGITS_LAST};
+  kerf_step_entry entry = {
+      .sequence = sequence, .ids = ids, .count = (uint32_t)prompt_count, .logits = KERF_LOGITS_LAST};
   kerf_step step = {.struct_size = sizeof step, .entry_size = sizeof entry, .entry_count = 1, .entries = &entry};
   uint32_t same = 0;
   int32_t token = 0;

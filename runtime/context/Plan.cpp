@@ -47,8 +47,8 @@ std::vector<kerf_linear_form> slotForms(const kerf_program &program) {
 
 Plan::Plan(const Model &model, Context &context, const Ceilings &ceilings, const kerf_plan_report &report, bool poison)
     : ceilings(ceilings), report(report), pages(model.terms().groups, ceilings, poison),
-      sampler(uint64_t(model.terms().vocabulary) * 8, "the sampler"),
-      arena(0, "the arena"), logits(uint64_t(ceilings.logitRows) * model.terms().vocabulary * sizeof(float), "the logits"),
+      sampler(uint64_t(model.terms().vocabulary) * 8, "the sampler"), arena(0, "the arena"),
+      logits(uint64_t(ceilings.logitRows) * model.terms().vocabulary * sizeof(float), "the logits"),
       stepArrays_(stepArrayBytes(model.terms(), ceilings), "the step arrays") {
   for (uint32_t i = 0; i < ceilings.sequences; ++i)
     sequences.push_back({&context, i, 0, 0, false});

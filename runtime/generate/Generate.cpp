@@ -17,12 +17,13 @@ uint64_t now() {
   return uint64_t(duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count());
 }
 
-// The sequence of a generation: the caller's, taken back to its length on failure, or one of its own, closed at the end.
+// The sequence of a generation: the caller's, taken back to its length on failure, or one of its own, closed at the
+// end.
 class Target {
 public:
   Target(Context &context, kerf_sequence *given)
-      : context_(context), given_(given != nullptr), sequence_(given ? check(context, given) : context.createSequence()),
-        length_(sequence_->length) {}
+      : context_(context), given_(given != nullptr),
+        sequence_(given ? check(context, given) : context.createSequence()), length_(sequence_->length) {}
   ~Target() {
     if (!given_)
       context_.closeSequence(*sequence_);

@@ -9,9 +9,7 @@
 namespace kerf::rt {
 namespace {
 
-bool likelier(const Candidate &a, const Candidate &b) {
-  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
-}
+bool likelier(const Candidate &a, const Candidate &b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; }
 
 } // namespace
 
@@ -60,8 +58,8 @@ int32_t Sampler::choose(const float *logits) {
   const int32_t best = greedy(logits);
   if (sampling_.temperature == 0 || sampling_.topK == 1 || std::isinf(logits[best]))
     return best;
-  const bool keepsAll = (sampling_.topK == 0 || sampling_.topK >= vocabulary_) &&
-                        (sampling_.topP == 0 || sampling_.topP >= 1);
+  const bool keepsAll =
+      (sampling_.topK == 0 || sampling_.topK >= vocabulary_) && (sampling_.topP == 0 || sampling_.topP >= 1);
   return keepsAll ? fromAll(logits, logits[best]) : fromFew(logits, logits[best]);
 }
 

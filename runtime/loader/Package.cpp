@@ -76,8 +76,8 @@ private:
       refuse("manifest must be 8 to ", kLongestManifest, " bytes long, got ", preamble.manifestSize,
              "; the file is damaged");
     if (preamble.manifestSize > file.size() - preamble.manifestOffset)
-      refuse("manifest of ", preamble.manifestSize, " bytes at ", preamble.manifestOffset, " must end inside the file of ",
-             file.size(), " bytes; it was cut off, copy it again");
+      refuse("manifest of ", preamble.manifestSize, " bytes at ", preamble.manifestOffset,
+             " must end inside the file of ", file.size(), " bytes; it was cut off, copy it again");
     return preamble;
   }
 
@@ -109,9 +109,8 @@ uint64_t checkWeights(const Checker &check, const schema::Manifest &manifest, ui
     ranges.push_back({weight->offset(), weight->offset() + weight->size(), weight});
     total += weight->size();
   }
-  std::sort(ranges.begin(), ranges.end(), [](const Range &a, const Range &b) {
-    return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
-  });
+  std::sort(ranges.begin(), ranges.end(),
+            [](const Range &a, const Range &b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
   for (size_t i = 1; i < ranges.size(); ++i)
     if (ranges[i].begin < ranges[i - 1].end)
       check.refuse("weight '", ranges[i].weight->name()->c_str(), "' at ", ranges[i].begin,
@@ -183,7 +182,9 @@ Package::Package(const std::string &path) : file_(path) {
   checkVocabularyIds(check, *manifest_);
 }
 
-const uint8_t *Package::weight(uint32_t index) const { return file_.data() + manifest_->weights()->Get(index)->offset(); }
+const uint8_t *Package::weight(uint32_t index) const {
+  return file_.data() + manifest_->weights()->Get(index)->offset();
+}
 
 void Package::verifyWeights() const {
   for (const schema::Weight *weight : *manifest_->weights()) {

@@ -8,9 +8,9 @@
 ///         24     8  manifest bytes
 ///         32    32  SHA-256 of the manifest bytes
 ///
-/// All integers are little endian. The manifest is a flatbuffer `kerf.schema.Manifest` with the identifier "KERF". After
-/// it come the segments, each at a multiple of kSegmentAlignment; the gaps are zero. A weight starts at a multiple of
-/// KERF_ALIGNMENT inside a segment.
+/// All integers are little endian. The manifest is a flatbuffer `kerf.schema.Manifest` with the identifier "KERF".
+/// After it come the segments, each at a multiple of kSegmentAlignment; the gaps are zero. A weight starts at a
+/// multiple of KERF_ALIGNMENT inside a segment.
 #ifndef KERF_RUNTIME_SCHEMA_PREAMBLE_H
 #define KERF_RUNTIME_SCHEMA_PREAMBLE_H
 

@@ -48,8 +48,8 @@ uint64_t cgroupLeaves(const std::string &limitFile, const std::string &useFile, 
   uint64_t limit, use;
   if (!readNumber(limitFile, limit) || !readNumber(useFile, use))
     return UINT64_MAX;
-  const uint64_t cache =
-      readField(statFile, std::string(prefix) + "inactive_file") + readField(statFile, std::string(prefix) + "active_file");
+  const uint64_t cache = readField(statFile, std::string(prefix) + "inactive_file") +
+                         readField(statFile, std::string(prefix) + "active_file");
   use -= std::min(use, cache);
   return limit > use ? limit - use : 0;
 }
@@ -137,10 +137,10 @@ uint64_t availableMemory(const std::string &root) {
     // Every ancestor limits too; inside a container the mount itself is the group.
     for (;;) {
       const std::string folder = mount + (path == "/" ? "" : path) + "/";
-      least = std::min(least, unified ? cgroupLeaves(folder + "memory.max", folder + "memory.current",
-                                                     folder + "memory.stat", "")
-                                      : cgroupLeaves(folder + "memory.limit_in_bytes", folder + "memory.usage_in_bytes",
-                                                     folder + "memory.stat", "total_"));
+      least = std::min(
+          least, unified ? cgroupLeaves(folder + "memory.max", folder + "memory.current", folder + "memory.stat", "")
+                         : cgroupLeaves(folder + "memory.limit_in_bytes", folder + "memory.usage_in_bytes",
+                                        folder + "memory.stat", "total_"));
       const size_t slash = path.rfind('/');
       if (path.empty() || path == "/" || slash == std::string::npos)
         break;

@@ -123,8 +123,8 @@ TEST(AllocationTest, NothingInAStep) {
   for (uint32_t threads : {1u, 2u}) {
     OpenContext context(model.handle, planOf(kContext, 4, 0, kContext), threads, false);
     const std::vector<int32_t> ids = randomIds(1, kContext);
-    for (uint32_t tokens : {0u, 1u, kPageSize[1] - 1, kPageSize[1] + 1, kPageSize[0] - 1, kPageSize[0] + 1, 20u,
-                            kContext}) {
+    for (uint32_t tokens :
+         {0u, 1u, kPageSize[1] - 1, kPageSize[1] + 1, kPageSize[0] - 1, kPageSize[0] + 1, 20u, kContext}) {
       const kerf_logits logits = tokens % 2 ? KERF_LOGITS_ALL : KERF_LOGITS_LAST;
       Watch watch;
       kerf_sequence *sequence = nullptr, *fork = nullptr;

@@ -147,8 +147,8 @@ TEST(GenerateTest, WholeCharacters) {
   Result result;
   ASSERT_EQ(kerf_generate(context.handle, &options, &result, nullptr), KERF_OK);
   EXPECT_EQ(result.string(), text.substr(1));
-  EXPECT_EQ(collector.pieces, (std::vector<std::string>{"", "\xc3\xa9", "", "", "\xe2\x82\xac", "", "", "",
-                                                        "\xf0\x9f\x98\x80"}));
+  EXPECT_EQ(collector.pieces,
+            (std::vector<std::string>{"", "\xc3\xa9", "", "", "\xe2\x82\xac", "", "", "", "\xf0\x9f\x98\x80"}));
   options.max_tokens = 4; // ends inside the euro sign
   Result cut;
   ASSERT_EQ(kerf_generate(context.handle, &options, &cut, nullptr), KERF_OK);
@@ -400,13 +400,13 @@ TEST(SamplerTest, WideNucleus) {
 TEST(StopMatcherTest, Pieces) {
   // The same result however the text is cut.
   const std::string text = "aababcab\xc3\xa9<en<end>rest";
-  for (const auto &[stops, expected] : std::map<std::vector<std::string>, std::string>{
-           {{"<end>"}, "aababcab\xc3\xa9<en"},
-           {{"abc", "bca"}, "aab"},
-           {{"bab"}, "aa"},
-           {{"\xc3\xa9x"}, text},
-           {{"rest!", "t?"}, text},
-           {{"nothing"}, text}})
+  for (const auto &[stops, expected] :
+       std::map<std::vector<std::string>, std::string>{{{"<end>"}, "aababcab\xc3\xa9<en"},
+                                                       {{"abc", "bca"}, "aab"},
+                                                       {{"bab"}, "aa"},
+                                                       {{"\xc3\xa9x"}, text},
+                                                       {{"rest!", "t?"}, text},
+                                                       {{"nothing"}, text}})
     for (size_t piece = 1; piece < text.size(); ++piece) {
       StopMatcher matcher(stops);
       std::string out;

@@ -44,9 +44,7 @@ protected:
   }
 };
 
-TEST_F(PackageTest, Opens) {
-  EXPECT_EQ(open(FakePackage().bytes(), fakeLibrary(), true), KERF_OK) << error.message;
-}
+TEST_F(PackageTest, Opens) { EXPECT_EQ(open(FakePackage().bytes(), fakeLibrary(), true), KERF_OK) << error.message; }
 
 TEST_F(PackageTest, Info) {
   OpenModel model;
@@ -155,7 +153,8 @@ TEST_F(PackageTest, Manifest) {
   refused([](FakePackage &p) { p.manifest.weights[0]->shape = {-1}; }, "no negative extent, got -1");
   refused([](FakePackage &p) { p.manifest.weights[0]->sha256 = {1, 2}; }, "SHA-256 of 32 bytes, got 2");
   refused([](FakePackage &p) { p.manifest.groups[1]->page_size = 0; }, "KV group 'group1' must have planes, page size");
-  refused([](FakePackage &p) { p.manifest.groups[1]->page_bytes = uint64_t(1) << 60; }, "KV group 'group1' is too large");
+  refused([](FakePackage &p) { p.manifest.groups[1]->page_bytes = uint64_t(1) << 60; },
+          "KV group 'group1' is too large");
   refused([](FakePackage &p) { p.manifest.programs[0]->slots[1]->bytes->coefficients[1] = -1; },
           "slot 1 of program 'step' must have no negative coefficient, got -1");
   refused([](FakePackage &p) { p.manifest.programs[0]->slots[1]->bytes->coefficients.resize(8); },

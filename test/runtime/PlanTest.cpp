@@ -134,9 +134,9 @@ TEST(GuardedBufferTest, Guards) {
     EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer.data()) % 64, 0u);
     std::memset(buffer.data(), 1, size);
     const uint64_t rounded = (size + 63) / 64 * 64;
-    EXPECT_EXIT(const_cast<volatile uint8_t *>(buffer.data())[rounded] = 1, testing::KilledBySignal(SIGSEGV), "");
+    EXPECT_DEATH(const_cast<volatile uint8_t *>(buffer.data())[rounded] = 1, "");
     const uint64_t slack = GuardedBuffer::footprint(size) - rounded;
-    EXPECT_EXIT((void)const_cast<volatile uint8_t *>(buffer.data() - slack)[-1], testing::KilledBySignal(SIGSEGV), "");
+    EXPECT_DEATH((void)const_cast<volatile uint8_t *>(buffer.data() - slack)[-1], "");
   }
   EXPECT_THROW(GuardedBuffer(uint64_t(1) << 56, "test"), Error);
 }

@@ -248,6 +248,20 @@ TEST_F(StepTest, LastPageForTwoSharers) {
   EXPECT_EQ(context.row(1), reference({1, 2, 4}));
 }
 
+// A page to copy is a page needed: with none left the step is refused, and goes through when the sharer is gone.
+TEST_F(StepTest, NoPageForTheCopy) {
+  OpenContext context(model.handle, planOf(8, 2, 0, 2, 2));
+  kerf_sequence *a = context.create();
+  ASSERT_EQ(context.step({{a, {1, 2, 3, 4, 5}}}), KERF_OK); // two pages of both groups, the last ones not full
+  kerf_sequence *b = context.fork(a);
+  EXPECT_EQ(context.step({{b, {6}}}), KERF_OUT_OF_PAGES);
+  EXPECT_NE(std::string(context.error.message).find("needs 1 KV pages of group 0, but only 0"), std::string::npos)
+      << context.error.message;
+  kerf_sequence_close(a);
+  ASSERT_EQ(context.step({{b, {6}}}), KERF_OK) << context.error.message;
+  EXPECT_EQ(context.row(0), reference({1, 2, 3, 4, 5, 6}));
+}
+
 kerf_context *cancelTarget;
 
 TEST_F(StepTest, CancelledStepChangesNothing) {
@@ -339,7 +353,11 @@ TEST_F(StepTest, SmallDispatchesStayOnOneThread) {
                                   for (int i = 0; i < 2000 && waiting < 2; ++i)
                                     std::this_thread::sleep_for(std::chrono::milliseconds(1));
                                 },
-                                KERF_EXTENT_ONE, 1, 2, 0, 0};
+                                KERF_EXTENT_ONE,
+                                1,
+                                2,
+                                0,
+                                0};
     const kerf_variant variant = {"v", 0, 1, 1, &kernel};
     const kerf_dispatch dispatch = {0, 0, nullptr, "here", {{bytes, 0, 0, 0, 0, 0, 0}}, {}};
     const kerf_program program = {"step", 1, 0, &dispatch, nullptr};

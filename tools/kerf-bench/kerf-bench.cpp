@@ -52,9 +52,7 @@ struct Run {
   Phase prefill, decode;
 };
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 void step(const Context &context, const std::vector<kerf_step_entry> &entries) {
   kerf_step step = {sizeof step, sizeof(kerf_step_entry), uint32_t(entries.size()), entries.data()};
@@ -182,8 +180,8 @@ void printKernels(const char *name, const Phase &phase) {
     total += cost.nanoseconds;
   if (!total)
     return;
-  std::printf("\n  %s, by kernel\n  %-40s %6s %8s %12s %7s %9s %9s\n", name, "kernel", "calls", "us/call", "ms", "share",
-              "GB/s", "GFLOP/s");
+  std::printf("\n  %s, by kernel\n  %-40s %6s %8s %12s %7s %9s %9s\n", name, "kernel", "calls", "us/call", "ms",
+              "share", "GB/s", "GFLOP/s");
   for (const KernelCost &cost : phase.kernels)
     std::printf("  %-40s %6llu %8.1f %12.3f %6.1f%% %9.2f %9.2f\n", cost.kernel.c_str(), (unsigned long long)cost.calls,
                 double(cost.nanoseconds) / 1e3 / double(cost.calls), double(cost.nanoseconds) / 1e6,

@@ -97,9 +97,11 @@ struct Term {
 };
 
 std::vector<Term> memoryTerms(const kerf_plan_report &r) {
-  return {{"weights (mapped)", r.weights},   {"manifest and tokenizer", r.manifest}, {"KV cache", r.cache},
-          {"activation arena", r.arena},     {"step arrays", r.step},                {"logits", r.logits},
-          {"sampler", r.sampler},            {"page tables and records", r.sequences}, {"thread stacks", r.stacks}};
+  return {{"weights (mapped)", r.weights}, {"manifest and tokenizer", r.manifest},
+          {"KV cache", r.cache},           {"activation arena", r.arena},
+          {"step arrays", r.step},         {"logits", r.logits},
+          {"sampler", r.sampler},          {"page tables and records", r.sequences},
+          {"thread stacks", r.stacks}};
 }
 
 void printManifest(const Report &r) {
@@ -116,7 +118,8 @@ void printManifest(const Report &r) {
                 program->dispatches_per_layer());
   const schema::Tokenizer *tokenizer = m.tokenizer();
   if (tokenizer)
-    std::printf("  tokenizer     %u tokens\n", tokenizer->token_offsets()->size() ? tokenizer->token_offsets()->size() - 1 : 0);
+    std::printf("  tokenizer     %u tokens\n",
+                tokenizer->token_offsets()->size() ? tokenizer->token_offsets()->size() - 1 : 0);
   else
     std::printf("  tokenizer     none\n");
   std::printf("  chat template %s\n", m.chat_template() ? "yes" : "none");
@@ -154,8 +157,8 @@ void printCertificate(const Report &r, const Options &options) {
 }
 
 void printWeights(const Report &r, const Options &options) {
-  std::printf("\nweights by format\n  %-24s %-12s %6s %16s %16s %7s\n", "format", "layout", "count", "parameters", "bytes",
-              "bits");
+  std::printf("\nweights by format\n  %-24s %-12s %6s %16s %16s %7s\n", "format", "layout", "count", "parameters",
+              "bytes", "bits");
   for (const auto &[key, sum] : r.formats)
     std::printf("  %-24s %-12s %6llu %16llu %16llu %7.3f\n", key.first.c_str(), key.second.c_str(),
                 (unsigned long long)sum.count, (unsigned long long)sum.parameters, (unsigned long long)sum.bytes,

@@ -169,7 +169,8 @@ void addGenerate(CLI::App &app, Options &options) {
   CLI::App *sub = app.add_subcommand("generate", "Continue a prompt; the default when no command is given");
   sub->add_option("MODEL.kerf", options.model, "Package; libMODEL.so must lie beside it")->required();
   CLI::Option *prompt = sub->add_option("-p,--prompt", options.prompt, "Text to continue");
-  CLI::Option *file = sub->add_option("-f,--prompt-file", options.promptFile, "File with the text; - for standard input");
+  CLI::Option *file =
+      sub->add_option("-f,--prompt-file", options.promptFile, "File with the text; - for standard input");
   CLI::Option *ids = sub->add_option("--prompt-ids", options.promptIds, "Token ids, with commas")->delimiter(',');
   prompt->excludes(file)->excludes(ids);
   file->excludes(ids);

@@ -75,17 +75,18 @@ void attend(void *const *operands, const int64_t *extents, int64_t task) {
     }
 }
 
-// operands: attended, ids, logit rows, output, next, result; two tasks a row, half of the vocabulary each
+// operands: attended, ids, logit rows, output, next, result, hidden; two tasks a row, half of the vocabulary each
 void project(void *const *operands, const int64_t *extents, int64_t task) {
   const float *attended = static_cast<float *>(operands[0]);
   const int32_t *ids = static_cast<int32_t *>(operands[1]), *rows = static_cast<int32_t *>(operands[2]);
   const float *output = static_cast<float *>(operands[3]);
   const int32_t *next = static_cast<int32_t *>(operands[4]);
   float *result = static_cast<float *>(operands[5]);
+  const float *hidden = static_cast<float *>(operands[6]);
   const int64_t r = task / 2, row = rows[r];
   const uint32_t begin = task % 2 ? kVocabulary / 2 : 0, end = task % 2 ? kVocabulary : kVocabulary / 2;
   for (uint32_t v = begin; v < end; ++v) {
-    float sum = 0;
+    float sum = hidden[row * kHidden];
     for (uint32_t d = 0; d < kHidden; ++d)
       sum += attended[row * kHidden + d] * output[d * kVocabulary + v];
     result[r * kVocabulary + v] = sum + (next[ids[row]] == int32_t(v) ? kBonus : 0);
@@ -103,19 +104,39 @@ constexpr kerf_operand step(uint32_t field, uint32_t group = 0) { return {KERF_O
 constexpr kerf_operand cache(uint32_t group, uint32_t plane) { return {KERF_OPERAND_CACHE, group, plane, 0}; }
 
 const kerf_operand kEmbed[] = {step(KERF_STEP_TOKEN_IDS), step(KERF_STEP_POSITIONS), weight(0), slot(0)};
-const kerf_operand kAppend[] = {slot(0),     step(KERF_STEP_SLOTS, 0), step(KERF_STEP_SLOTS, 1),
-                                cache(0, 0), cache(0, 1),              cache(1, 0)};
-const kerf_operand kAttend[] = {step(KERF_STEP_WORK_ITEMS), step(KERF_STEP_PAGE_BEGIN, 0), step(KERF_STEP_PAGES, 0),
-                                step(KERF_STEP_PAGE_BEGIN, 1), step(KERF_STEP_PAGES, 1), cache(0, 0), cache(0, 1),
-                                cache(1, 0), slot(1)};
-const kerf_operand kProject[] = {slot(1), step(KERF_STEP_TOKEN_IDS), step(KERF_STEP_LOGIT_ROWS), weight(1), weight(2),
-                                 {KERF_OPERAND_RESULT, 0, 0, 0}};
+const kerf_operand kAppend[] = {
+    slot(0), step(KERF_STEP_SLOTS, 0), step(KERF_STEP_SLOTS, 1), cache(0, 0), cache(0, 1), cache(1, 0)};
+const kerf_operand kAttend[] = {step(KERF_STEP_WORK_ITEMS),
+                                step(KERF_STEP_PAGE_BEGIN, 0),
+                                step(KERF_STEP_PAGES, 0),
+                                step(KERF_STEP_PAGE_BEGIN, 1),
+                                step(KERF_STEP_PAGES, 1),
+                                cache(0, 0),
+                                cache(0, 1),
+                                cache(1, 0),
+                                slot(1)};
+const kerf_operand kProject[] = {slot(1),
+                                 step(KERF_STEP_TOKEN_IDS),
+                                 step(KERF_STEP_LOGIT_ROWS),
+                                 weight(1),
+                                 weight(2),
+                                 {KERF_OPERAND_RESULT, 0, 0, 0},
+                                 slot(0)};
 
 const kerf_dispatch kDispatches[] = {
     {0, 4, kEmbed, "embed", pretended(kHidden * 8), perToken(kHidden)},
     {1, 6, kAppend, "layers.0.append", pretended(kHidden * 16), perToken(kHidden)},
-    {2, 9, kAttend, "layers.0.attention", {{kPretended, 0, 0, 0, 0, 0, kHidden * 12}}, {{0, 0, 0, 0, 0, kHidden * 6, 0}}},
-    {3, 6, kProject, "logits", {{kPretended, 0, 0, kVocabulary * 4, 0, 0, 0}},
+    {2,
+     9,
+     kAttend,
+     "layers.0.attention",
+     {{kPretended, 0, 0, 0, 0, 0, kHidden * 12}},
+     {{0, 0, 0, 0, 0, kHidden * 6, 0}}},
+    {3,
+     7,
+     kProject,
+     "logits",
+     {{kPretended, 0, 0, kVocabulary * 4, 0, 0, 0}},
      {{0, 0, 0, 2 * kHidden * kVocabulary, 0, 0, 0}}},
 };
 
@@ -142,11 +163,20 @@ const kerf_cache_group kGroups[] = {{2, kPageSize[0], kPageSize[0] * kHidden * 4
 } // namespace
 
 const kerf_library &fakeLibrary() {
-  static const kerf_library library = {KERF_ABI_VERSION, sizeof(kerf_library), {0xfa, 0xce, 1, 2, 3},
-                                       "fake-model",     3,                    1,
-                                       3,                2,                    kVariants,
-                                       kPrograms,        kWeightBytes,         kGroups,
-                                       kVocabulary,      kContext};
+  static const kerf_library library = {KERF_ABI_VERSION,
+                                       sizeof(kerf_library),
+                                       {0xfa, 0xce, 1, 2, 3},
+                                       "fake-model",
+                                       3,
+                                       1,
+                                       3,
+                                       2,
+                                       kVariants,
+                                       kPrograms,
+                                       kWeightBytes,
+                                       kGroups,
+                                       kVocabulary,
+                                       kContext};
   return library;
 }
 
@@ -173,6 +203,7 @@ std::vector<float> referenceLogits(const FakeWeights &weights, const std::vector
     }
   std::vector<float> logits(kVocabulary);
   for (uint32_t v = 0; v < kVocabulary; ++v) {
+    logits[v] = embedded(weights.embedding.data(), ids.back(), int32_t(ids.size()) - 1, 0);
     for (uint32_t d = 0; d < kHidden; ++d)
       logits[v] += sums[d] * weights.output[d * kVocabulary + v];
     logits[v] += weights.next[ids.back()] == int32_t(v) ? kBonus : 0;

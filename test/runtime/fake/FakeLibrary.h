@@ -3,8 +3,8 @@
 ///
 /// The "model": a row's hidden vector is its token's embedding plus its position; every row appends it (negated and
 /// scaled in the other planes) to the cache; attention folds the visible keys in order into a vector, so that a wrong,
-/// missing, extra or reordered key changes the bits; logits are that vector times a matrix, plus a bonus for the token
-/// that the table `next` gives after the row's own token.
+/// missing, extra or reordered key changes the bits; logits are that vector times a matrix, plus the row's first hidden
+/// value and a bonus for the token that the table `next` gives after the row's own token.
 #ifndef KERF_TEST_RUNTIME_FAKE_FAKELIBRARY_H
 #define KERF_TEST_RUNTIME_FAKE_FAKELIBRARY_H
 
