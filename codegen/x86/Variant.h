@@ -39,6 +39,8 @@ struct LinearSchedule {
   unsigned kBlock;
   /// The same where operands are widened to f32 first.
   unsigned kWidened;
+  /// Whether bf16 weights are widened first or, being a shift away from f32, in the inner loop.
+  bool widenBf16;
   /// Distance at which weights are prefetched when rows are few and memory is the limit; 0: not at all.
   unsigned prefetchBytes;
 };

@@ -52,7 +52,10 @@ ProductEmitter::Sources ProductEmitter::stored(Value row, Value block, Value k) 
 // memory between the cuts, which leaves their bits alone. Operands that FMAs cannot take are widened once for each cut.
 void ProductEmitter::emitWide(Value rowBegin, Value rowEnd, Value blockBegin, Value blockEnd) {
   const bool fma = schedule.dot == Dot::Fma;
-  const bool widenWeights = fma && product.weight != Element::F32, widenInput = fma && product.input != Element::F32;
+  const bool widenWeights =
+      fma && (product.weight == Element::F16 || (product.weight == Element::BF16 && schedule.widenBf16));
+  const bool widenInput = fma && product.input != Element::F32;
+  assert((widenWeights || !widenInput) && "f32 rows do not go with pairs of bf16");
   const int64_t longest = widenWeights || widenInput ? schedule.kWidened : schedule.kBlock;
   const int64_t cut = product.k > longest + longest / 2 ? longest : product.k;
   const int64_t lastCut = (product.k - 1) / cut * cut;

@@ -3,6 +3,7 @@
 #include "codegen/x86/KernelBuilder.h"
 #include "codegen/x86/Kernels.h"
 #include "codegen/x86/Layout.h"
+#include "codegen/x86/Lower.h"
 #include "test/codegen/x86/AmxEmulation.h"
 #include "test/codegen/x86/GuardedBuffer.h"
 
@@ -380,6 +381,28 @@ TEST_P(Linear, RandomShapes) {
 
 INSTANTIATE_TEST_SUITE_P(Variants, Linear, testing::Values("avx2", "avx512_bf16", "amx"),
                          [](const auto &info) { return std::string(info.param); });
+
+// Tiles live in registers from their zeroing to their one store, and one configuration serves the whole function. Three
+// loops over k: 32 whole rows (2 x 2 sums), at most 16 rows (1 x 2) and at most 32 (2 x 2).
+TEST(Amx, KeepsTilesInRegisters) {
+  const Variant &variant = *findVariant("amx");
+  mlir::MLIRContext context;
+  loadKernelDialects(context);
+  mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
+  emitLinear(*module, variant, "kernel", {.k = 96, .n = 1024, .input = bf16, .weight = bf16, .output = bf16});
+  ASSERT_TRUE(llvm::succeeded(lowerToLLVMDialect(*module)));
+  llvm::LLVMContext llvmContext;
+  auto translated = orExit(translate(*module, variant, llvmContext));
+  orExit(optimize(*translated, variant));
+  const std::string text = orExit(emitAssembly(*translated, variant));
+  auto count = [&](llvm::StringRef word) { return llvm::StringRef(text).count(word); };
+  EXPECT_EQ(count("\tldtilecfg\t"), 1u);
+  EXPECT_EQ(count("\ttilerelease"), 1u);
+  EXPECT_EQ(count("\ttdpbf16ps\t"), 10u);
+  EXPECT_EQ(count("\ttilestored\t"), 10u);
+  EXPECT_EQ(count("\ttileloadd\t"), 4u + 3u + 4u);
+  EXPECT_EQ(count("\tcall"), 0u);
+}
 
 TEST(Layout, PacksByRowsAndUnpacks) {
   std::mt19937 random(5);
