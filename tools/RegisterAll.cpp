@@ -1,6 +1,8 @@
 #include "tools/RegisterAll.h"
 #include "dialects/analysis/Passes.h"
 #include "dialects/kerf/KerfDialect.h"
+#include "codegen/reference/Passes.h"
+#include "codegen/x86/Passes.h"
 #include "passes/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -36,6 +38,9 @@ void kerf::registerPasses() {
   registerKerfAnalysisPasses();
   registerKerfPasses();
   registerPipelines();
+  registerKerfReferencePasses();
+  x86::registerKerfX86Passes();
+  x86::registerPipelines();
   mlir::registerTransformsPasses();
   transform::registerTransformPasses();
 }

@@ -22,12 +22,16 @@
 using namespace mlir;
 using namespace kerf::x86;
 
-llvm::LogicalResult kerf::x86::lowerToLLVMDialect(ModuleOp module) {
-  PassManager passes(module.getContext(), ModuleOp::getOperationName());
+void kerf::x86::addLoweringPasses(OpPassManager &passes) {
   passes.addPass(createSCFToControlFlowPass());
   passes.addPass(createConvertControlFlowToLLVMPass());
   passes.addPass(createArithToLLVMConversionPass());
   passes.addPass(createReconcileUnrealizedCastsPass());
+}
+
+llvm::LogicalResult kerf::x86::lowerToLLVMDialect(ModuleOp module) {
+  PassManager passes(module.getContext(), ModuleOp::getOperationName());
+  addLoweringPasses(passes);
   return passes.run(module);
 }
 

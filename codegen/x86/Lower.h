@@ -14,7 +14,14 @@
 #include <memory>
 #include <string>
 
+namespace mlir {
+class OpPassManager;
+}
+
 namespace kerf::x86 {
+
+/// Adds the passes that lower a module's arith and scf ops to the llvm dialect.
+void addLoweringPasses(mlir::OpPassManager &passes);
 
 /// Lowers the module's arith and scf ops to the llvm dialect, in place. Failures are diagnostics.
 llvm::LogicalResult lowerToLLVMDialect(mlir::ModuleOp module);

@@ -1,0 +1,254 @@
+#include "codegen/driver/Compiler.h"
+#include "codegen/driver/Outputs.h"
+#include "codegen/package/Header.h"
+#include "codegen/package/Package.h"
+#include "codegen/package/Weights.h"
+#include "codegen/x86/Library.h"
+#include "codegen/x86/Passes.h"
+#include "dialects/import/Checkpoint.h"
+#include "kerf/names.h"
+#include "passes/Passes.h"
+
+#include "mlir/Parser/Parser.h"
+#include "mlir/Support/FileUtilities.h"
+
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Threading.h"
+#include "llvm/Support/ToolOutputFile.h"
+
+using namespace mlir;
+using namespace kerf;
+
+/// Version of the compiler, as packages record it.
+static constexpr llvm::StringLiteral compilerVersion = "kerf " KERF_VERSION " (LLVM " LLVM_VERSION_STRING ")";
+
+struct Compiler::Objects {
+  std::vector<x86::ObjectFile> files;
+  std::array<uint8_t, 32> buildId{};
+  std::optional<Checkpoint> checkpoint;
+};
+
+Compiler::Compiler(MLIRContext &context, const CompileOptions &options, Progress &progress, TimingScope &timing,
+                   std::function<LogicalResult(PassManager &)> configure)
+    : context(context), options(options), progress(progress), timing(timing), configure(std::move(configure)),
+      objects(std::make_shared<Objects>()) {}
+
+LogicalResult Compiler::fail(const Twine &message) { return emitError(UnknownLoc::get(&context), message); }
+LogicalResult Compiler::fail(llvm::Error error) { return fail(llvm::toString(std::move(error))); }
+
+LogicalResult Compiler::run() {
+  if (options.from && *options.from >= Phase::Object)
+    return fail("a compilation can resume from import, optimize, memory, kernels or llvm, got " +
+                getPhaseName(*options.from));
+  if (options.from && *options.from >= options.to)
+    return fail("the last phase must come after the one resumed from (" + getPhaseName(*options.from) + "), got " +
+                getPhaseName(options.to));
+  using Step = std::function<LogicalResult()>;
+  const std::pair<Phase, Step> steps[] = {
+      {Phase::Import, [&] { return runImport(); }},
+      {Phase::Optimize,
+       [&] {
+         return runPasses(Phase::Optimize, [&](PassManager &pm) {
+           OptimizePhaseOptions optimize;
+           optimize.fuse = options.fuse;
+           buildOptimizePhase(pm, optimize);
+         });
+       }},
+      {Phase::Memory, [&] { return runPasses(Phase::Memory, buildMemoryPhase); }},
+      {Phase::Kernels,
+       [&] {
+         return runPasses(Phase::Kernels, [&](PassManager &pm) {
+           x86::KernelsPhaseOptions kernels;
+           for (const std::string &variant : options.variants)
+             kernels.variants.push_back(variant);
+           x86::buildKernelsPhase(pm, kernels);
+         });
+       }},
+      {Phase::LLVM, [&] { return runPasses(Phase::LLVM, x86::buildLLVMPhase); }},
+      {Phase::Object, [&] { return runObjects(); }},
+      {Phase::Package, [&] { return runPackage(); }},
+  };
+  if (options.from && failed(runParse()))
+    return failure();
+  for (const auto &[phase, step] : steps) {
+    if (!runs(phase))
+      continue;
+    TimingScope scope = timing.nest(getPhaseName(phase));
+    progress.begin(phase);
+    if (failed(step()))
+      return failure();
+    progress.end(summarize(phase));
+    if (phase == Phase::Import && options.verbose)
+      for (const IgnoredKey &key : ignored)
+        progress.note(key.key + ": " + key.reason);
+    if (!options.dumpDirectory.empty() && failed(dump(phase)))
+      return failure();
+  }
+  if (options.to < Phase::Object)
+    return writeModule(options.output.empty() ? "-" : options.output);
+  return success();
+}
+
+LogicalResult Compiler::runImport() {
+  auto checkpoint = Checkpoint::open(options.input);
+  if (!checkpoint)
+    return fail(checkpoint.takeError());
+  auto imported = importCheckpoint(context, *checkpoint, options.import, ignored);
+  if (!imported)
+    return fail(imported.takeError());
+  module = std::move(*imported);
+  return success();
+}
+
+LogicalResult Compiler::runParse() {
+  module = parseSourceFile<ModuleOp>(options.input, &context);
+  return success(module.get() != nullptr);
+}
+
+LogicalResult Compiler::runPasses(Phase phase, llvm::function_ref<void(PassManager &)> build) {
+  PassManager pm(&context, ModuleOp::getOperationName());
+  if (failed(configure(pm)))
+    return failure();
+  build(pm);
+  return pm.run(*module);
+}
+
+LogicalResult Compiler::runObjects() {
+  auto compiled = x86::compileVariants(*module, options.threads, !options.dumpDirectory.empty());
+  if (!compiled)
+    return fail(compiled.takeError());
+  objects->files = std::move(*compiled);
+  return success();
+}
+
+LogicalResult Compiler::runPackage() {
+  ModelOp model = getModel(*module);
+  if (!model)
+    return fail("the module must hold a kerf.model");
+  auto checkpoint = Checkpoint::open(model.getCheckpoint());
+  if (!checkpoint)
+    return fail(checkpoint.takeError());
+
+  PackageInput input;
+  input.module = *module;
+  input.checkpoint = &*checkpoint;
+  input.compilerVersion = compilerVersion.str();
+  input.compilerFlags = options.flags;
+  input.target = "x86-64";
+  input.threads = options.threads;
+  input.pageBytes = x86::getPageBytes;
+  input.buildId = computeBuildId(*module, *checkpoint, input.compilerVersion, input.compilerFlags);
+  input.progress = [&](uint64_t done, uint64_t total) { progress.update(done >> 20, total >> 20, "MiB of weights"); };
+
+  std::vector<uint64_t> weightBytes;
+  for (auto weight : module->getOps<WeightOp>())
+    weightBytes.push_back(packedBytes(weight));
+  auto table = x86::compileLibraryTable(*module, input.buildId, weightBytes);
+  if (!table)
+    return fail(table.takeError());
+  std::vector<x86::ObjectFile> files = objects->files;
+  files.push_back(std::move(*table));
+
+  // All three are written under temporary names and get their own names once all are whole.
+  std::string name = model.getName().str();
+  Outputs outputs;
+  std::string directory = options.output.empty() ? "." : options.output;
+  if (llvm::Error error = outputs.begin(directory))
+    return fail(std::move(error));
+  std::string library = outputs.add(KERF_LIBRARY_PREFIX + name + KERF_LIBRARY_SUFFIX);
+  std::string header = outputs.add(name + KERF_HEADER_SUFFIX);
+  std::string package = outputs.add(name + KERF_PACKAGE_SUFFIX);
+  if (llvm::Error error = x86::linkLibrary(files, name, library))
+    return fail(std::move(error));
+  if (llvm::Error error = writeHeader(input, header))
+    return fail(std::move(error));
+  if (llvm::Error error = writePackage(input, package))
+    return fail(std::move(error));
+  if (llvm::Error error = outputs.commit())
+    return fail(std::move(error));
+  return success();
+}
+
+LogicalResult Compiler::dump(Phase phase) {
+  if (std::error_code error = llvm::sys::fs::create_directories(options.dumpDirectory))
+    return fail("cannot make the directory " + options.dumpDirectory + ": " + error.message());
+  llvm::SmallString<128> path(options.dumpDirectory);
+  std::string stem = llvm::formatv("{0}-{1}", static_cast<unsigned>(phase) + 1, getPhaseName(phase));
+  if (phase < Phase::Object) {
+    llvm::sys::path::append(path, stem + ".mlir");
+    return writeModule(path);
+  }
+  if (phase > Phase::Object)
+    return success();
+  for (const x86::ObjectFile &object : objects->files) {
+    const std::pair<StringRef, StringRef> texts[] = {{".ll", object.llvmIR},
+                                                     {".opt.ll", object.optimizedIR},
+                                                     {".s", object.assembly},
+                                                     {".o", StringRef(object.bytes.data(), object.bytes.size())}};
+    for (auto [suffix, text] : texts) {
+      path = options.dumpDirectory;
+      llvm::sys::path::append(path, stem + "-" + object.name + suffix);
+      std::string problem;
+      auto file = openOutputFile(path, &problem);
+      if (!file)
+        return fail(problem);
+      file->os() << text;
+      file->keep();
+    }
+  }
+  return success();
+}
+
+LogicalResult Compiler::writeModule(StringRef path) {
+  std::string problem;
+  auto file = openOutputFile(path, &problem);
+  if (!file)
+    return fail(problem);
+  OpPrintingFlags flags;
+  // Locations name the parts of the model; later phases report by them.
+  flags.enableDebugInfo(true, /*prettyForm=*/false);
+  module->print(file->os(), flags);
+  file->keep();
+  return success();
+}
+
+std::string Compiler::summarize(Phase phase) {
+  auto count = [&](auto range) { return std::distance(range.begin(), range.end()); };
+  switch (phase) {
+  case Phase::Import:
+  case Phase::Optimize: {
+    size_t ops = 0;
+    module->walk([&](CostOpInterface) { ++ops; });
+    std::string summary = llvm::formatv("{0} ops, {1} weights", ops, count(module->getOps<WeightOp>()));
+    if (phase == Phase::Import && !ignored.empty())
+      summary += llvm::formatv(", {0} keys of the checkpoint without effect (-v lists them)", ignored.size());
+    return summary;
+  }
+  case Phase::Memory: {
+    DenseSet<int64_t> slots;
+    module->walk([&](SlotOp slot) { slots.insert(slot.getIndex()); });
+    return llvm::formatv("{0} slots", slots.size());
+  }
+  case Phase::Kernels: {
+    size_t dispatches = 0, kernels = 0;
+    module->walk([&](DispatchOp) { ++dispatches; });
+    module->walk([&](KernelOp) { ++kernels; });
+    auto variants = count(module->getOps<VariantOp>());
+    return llvm::formatv("{0} dispatches of {1} kernels, {2} variants", dispatches,
+                         variants ? kernels / variants : kernels, variants);
+  }
+  case Phase::LLVM:
+    return "";
+  case Phase::Object: {
+    size_t bytes = 0;
+    for (const x86::ObjectFile &object : objects->files)
+      bytes += object.bytes.size();
+    return llvm::formatv("{0} objects, {1} KiB", objects->files.size(), bytes >> 10);
+  }
+  case Phase::Package:
+    return llvm::formatv("{0}: {1}", options.output.empty() ? "." : options.output, getModel(*module).getName());
+  }
+  llvm_unreachable("every phase has a summary");
+}

@@ -1,0 +1,86 @@
+// Drives a compilation from a checkpoint, or from what an earlier phase wrote, to the three files of a model.
+#ifndef KERF_CODEGEN_DRIVER_COMPILER_H
+#define KERF_CODEGEN_DRIVER_COMPILER_H
+
+#include "codegen/driver/Phases.h"
+#include "codegen/driver/Progress.h"
+#include "dialects/import/Import.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Support/Timing.h"
+
+#include <array>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kerf {
+
+/// What to compile, how, and what to write.
+struct CompileOptions {
+  /// Checkpoint directory, or an .mlir file ("-": standard input) if `from` is set.
+  std::string input;
+  /// Directory of the three files; if `to` is set before `Package`, the file for the IR ("-": standard output).
+  std::string output;
+  /// The input is what this phase wrote.
+  std::optional<Phase> from;
+  /// The last phase to run.
+  Phase to = Phase::Package;
+  /// Directory for what each phase wrote; empty: nowhere.
+  std::string dumpDirectory;
+  /// How the checkpoint becomes a graph.
+  ImportOptions import;
+  /// Fuse projections, gating and residual sums.
+  bool fuse = true;
+  /// CPU variants, in ascending order; all if empty.
+  std::vector<std::string> variants;
+  /// Threads for packing and code generation; 0: as many as the machine has.
+  unsigned threads = 0;
+  /// Run the model on the reference path before and after each pass of the optimize phase.
+  bool verifyNumerics = false;
+  /// List what the checkpoint says without effect.
+  bool verbose = false;
+  /// Recorded in the package: what the user asked for.
+  std::string flags;
+};
+
+/// One compilation.
+class Compiler {
+public:
+  /// `configure` is applied to every pass manager (IR printing, timing, reproducers).
+  Compiler(mlir::MLIRContext &context, const CompileOptions &options, Progress &progress, mlir::TimingScope &timing,
+           std::function<mlir::LogicalResult(mlir::PassManager &)> configure);
+
+  /// Runs the phases. Every failure has been reported as a diagnostic of the context. Output files appear whole or
+  /// not at all.
+  mlir::LogicalResult run();
+
+private:
+  mlir::LogicalResult runImport();
+  mlir::LogicalResult runParse();
+  mlir::LogicalResult runPasses(Phase phase, llvm::function_ref<void(mlir::PassManager &)> build);
+  mlir::LogicalResult runObjects();
+  mlir::LogicalResult runPackage();
+  mlir::LogicalResult dump(Phase phase);
+  mlir::LogicalResult writeModule(llvm::StringRef path);
+  mlir::LogicalResult fail(llvm::Error error);
+  mlir::LogicalResult fail(const llvm::Twine &message);
+  bool runs(Phase phase) const { return (!options.from || phase > *options.from) && phase <= options.to; }
+  std::string summarize(Phase phase);
+
+  mlir::MLIRContext &context;
+  const CompileOptions &options;
+  Progress &progress;
+  mlir::TimingScope &timing;
+  std::function<mlir::LogicalResult(mlir::PassManager &)> configure;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  std::vector<IgnoredKey> ignored;
+  struct Objects;
+  std::shared_ptr<Objects> objects;
+};
+
+} // namespace kerf
+#endif // KERF_CODEGEN_DRIVER_COMPILER_H

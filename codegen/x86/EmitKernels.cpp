@@ -1,0 +1,414 @@
+// Turns planned programs into lists of dispatches and writes their kernels. What a kernel computes is named by its key,
+// which spells out op, shapes, formats and options: ops with equal keys share a kernel, whatever layer they are in.
+#include "codegen/x86/AttentionKernels.h"
+#include "codegen/x86/KernelBuilder.h"
+#include "codegen/x86/Kernels.h"
+#include "codegen/x86/Passes.h"
+#include "codegen/x86/RowKernels.h"
+#include "dialects/kerf/KerfDialect.h"
+
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/FormatVariadic.h"
+
+namespace kerf::x86 {
+#define GEN_PASS_DEF_EMITX86KERNELS
+#include "codegen/x86/Passes.h.inc"
+} // namespace kerf::x86
+
+using namespace mlir;
+using namespace kerf;
+using namespace kerf::x86;
+
+namespace {
+
+/// Writes a kernel of that name for one variant.
+using Emitter = std::function<KernelInfo(ModuleOp, const Variant &, StringRef)>;
+
+/// An op as a launch: which kernel, how to write it, and what it is given.
+struct Launch {
+  std::string key;
+  Emitter emit;
+  SmallVector<Attribute> operands;
+};
+
+Element toElement(Type type) {
+  if (auto shaped = dyn_cast<ShapedType>(type))
+    type = shaped.getElementType();
+  if (type.isBF16())
+    return Element::BF16;
+  return type.isF16() ? Element::F16 : Element::F32;
+}
+
+int64_t columnsOf(Value value) { return cast<RankedTensorType>(value.getType()).getDimSize(1); }
+int64_t lengthOf(Value value) { return cast<RankedTensorType>(value.getType()).getDimSize(0); }
+
+kerf_extent rowsOf(Value value) { return static_cast<kerf_extent>(getRowExtent(value)); }
+
+x86::Activation toActivation(kerf::Activation activation) {
+  switch (activation) {
+  case kerf::Activation::Silu:
+    return x86::Activation::Silu;
+  case kerf::Activation::Gelu:
+    return x86::Activation::Gelu;
+  case kerf::Activation::GeluTanh:
+    return x86::Activation::GeluTanh;
+  case kerf::Activation::Relu:
+    return x86::Activation::Relu;
+  }
+  llvm_unreachable("every activation has a kernel");
+}
+
+/// Collects the operands of one launch; remembers the first value that cannot be one.
+class Operands {
+public:
+  explicit Operands(MLIRContext *context) : context(context) {}
+
+  /// The memory behind a tensor: a slot, an output, a weight or an array of the step.
+  Operands &tensor(Value value) {
+    while (auto style = value.getDefiningOp<DestinationStyleOpInterface>())
+      value = style.getDpsInits()[cast<OpResult>(value).getResultNumber()];
+    Operation *op = value.getDefiningOp();
+    Attribute operand = llvm::TypeSwitch<Operation *, Attribute>(op)
+                            .Case([&](SlotOp slot) { return SlotRefAttr::get(context, slot.getIndex()); })
+                            .Case([&](ResultOp result) { return ResultRefAttr::get(context, result.getIndex()); })
+                            .Case([&](GetWeightOp get) { return WeightRefAttr::get(context, get.getWeightAttr()); })
+                            .Case([&](BatchFieldOp field) { return StepRefAttr::get(context, field.getField(), {}); })
+                            .Default([](Operation *) { return Attribute(); });
+    if (!operand && !unplanned)
+      unplanned = value;
+    list.push_back(operand);
+    return *this;
+  }
+  Operands &step(StepField field, FlatSymbolRefAttr group = {}) {
+    list.push_back(StepRefAttr::get(context, field, group));
+    return *this;
+  }
+  Operands &cache(FlatSymbolRefAttr group, int64_t plane) {
+    list.push_back(CacheRefAttr::get(context, group, plane));
+    return *this;
+  }
+  /// `value` if it is there.
+  Operands &optional(Value value) { return value ? tensor(value) : *this; }
+
+  SmallVector<Attribute> list;
+  Value unplanned;
+
+private:
+  MLIRContext *context;
+};
+
+/// The launch of one op, or nothing where there is no kernel for it.
+class Selector {
+public:
+  explicit Selector(MLIRContext *context) : operands(context) {}
+
+  Launch select(Operation *op) {
+    Launch launch = llvm::TypeSwitch<Operation *, Launch>(op)
+                        .Case<LinearOp, GatedLinearOp, RmsNormOp, GateOp, AddOp, EmbedOp, SelectOp, RopeTableOp, RopeOp,
+                              KvAppendOp, RopeAppendOp, AttentionOp, AttentionMergeOp>([&](auto op) { return make(op); })
+                        .Default([](Operation *) { return Launch(); });
+    launch.operands = operands.list;
+    return launch;
+  }
+
+  /// The value that is no memory, if one was met.
+  Value getUnplanned() const { return operands.unplanned; }
+
+private:
+  static std::string name(Element element) { return nameOf(element); }
+
+  Launch make(LinearOp op) {
+    LinearSpec spec{columnsOf(op.getInput()), lengthOf(op.getWeight()), toElement(op.getInput().getType()),
+                    toElement(op.getWeight().getType()), toElement(op.getInit().getType())};
+    spec.bias = !!op.getBias();
+    spec.residual = !!op.getResidual();
+    spec.rows = rowsOf(op.getInit());
+    operands.tensor(op.getInput()).tensor(op.getWeight()).optional(op.getBias()).optional(op.getResidual());
+    operands.tensor(op.getInit());
+    return {llvm::formatv("linear_{0}_{1}_{2}_k{3}_n{4}{5}{6}{7}", name(spec.input), name(spec.weight),
+                          name(spec.output), spec.k, spec.n, spec.bias ? "_bias" : "",
+                          spec.residual ? "_residual" : "", rowSuffix(spec.rows)),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitLinear(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(GatedLinearOp op) {
+    GatedLinearSpec spec{columnsOf(op.getInput()), lengthOf(op.getGate()), toElement(op.getInput().getType()),
+                         toElement(op.getGate().getType()), toElement(op.getInit().getType()),
+                         toActivation(op.getActivation()), !!op.getGateBias()};
+    operands.tensor(op.getInput()).tensor(op.getGate()).tensor(op.getUp());
+    operands.optional(op.getGateBias()).optional(op.getUpBias()).tensor(op.getInit());
+    return {llvm::formatv("gated_linear_{0}_{1}_{2}_{3}_k{4}_n{5}{6}", stringifyActivation(op.getActivation()),
+                          name(spec.input), name(spec.weight), name(spec.output), spec.k, spec.n,
+                          spec.bias ? "_bias" : ""),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitGatedLinear(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(RmsNormOp op) {
+    RmsNormSpec spec{columnsOf(op.getInput()), lengthOf(op.getScale()), op.getEpsAttr().getValueAsDouble(),
+                     toElement(op.getInput().getType()), toElement(op.getInit().getType()), rowsOf(op.getInit())};
+    operands.tensor(op.getInput()).tensor(op.getScale()).tensor(op.getInit());
+    return {llvm::formatv("rms_norm_{0}_{1}_c{2}_run{3}_eps{4}{5}", name(spec.input), name(spec.output), spec.columns,
+                          spec.run, spell(spec.eps), rowSuffix(spec.rows)),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitRmsNorm(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(GateOp op) {
+    GateSpec spec{columnsOf(op.getInit()), toActivation(op.getActivation()), toElement(op.getGate().getType()),
+                  toElement(op.getInit().getType()), rowsOf(op.getInit())};
+    operands.tensor(op.getGate()).tensor(op.getUp()).tensor(op.getInit());
+    return {llvm::formatv("gate_{0}_{1}_{2}_c{3}{4}", stringifyActivation(op.getActivation()), name(spec.gate),
+                          name(spec.output), spec.columns, rowSuffix(spec.rows)),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitGate(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(AddOp op) {
+    AddSpec spec{columnsOf(op.getInit()), toElement(op.getLhs().getType()), toElement(op.getRhs().getType()),
+                 toElement(op.getInit().getType()), rowsOf(op.getInit())};
+    operands.tensor(op.getLhs()).tensor(op.getRhs()).tensor(op.getInit());
+    return {llvm::formatv("add_{0}_{1}_{2}_c{3}{4}", name(spec.lhs), name(spec.rhs), name(spec.output), spec.columns,
+                          rowSuffix(spec.rows)),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitAdd(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(EmbedOp op) {
+    EmbedSpec spec{lengthOf(op.getTable()), columnsOf(op.getInit()), toElement(op.getTable().getType()),
+                   toElement(op.getInit().getType())};
+    operands.tensor(op.getIds()).tensor(op.getTable()).tensor(op.getInit());
+    return {llvm::formatv("embed_{0}_{1}_v{2}_c{3}", name(spec.table), name(spec.output), spec.vocabulary,
+                          spec.columns),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitEmbed(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(SelectOp op) {
+    SelectSpec spec{columnsOf(op.getInit()), toElement(op.getInit().getType())};
+    operands.tensor(op.getInput()).tensor(op.getRows()).tensor(op.getInit());
+    return {llvm::formatv("select_{0}_c{1}", name(spec.element), spec.columns),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitSelect(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(RopeTableOp op) {
+    RopeTableSpec spec{lengthOf(op.getFrequencies()), op.getFactorAttr().getValueAsDouble()};
+    operands.tensor(op.getPositions()).tensor(op.getFrequencies()).tensor(op.getInit());
+    return {llvm::formatv("rope_table_f{0}_x{1}", spec.frequencies, spell(spec.factor)),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitRopeTable(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(RopeOp op) {
+    RopeSpec spec{columnsOf(op.getInit()), columnsOf(op.getTable()), toElement(op.getInput().getType()),
+                  toElement(op.getInit().getType()), rowsOf(op.getInit())};
+    operands.tensor(op.getInput()).tensor(op.getTable()).tensor(op.getInit());
+    return {llvm::formatv("rope_{0}_{1}_c{2}_d{3}{4}", name(spec.input), name(spec.output), spec.columns, spec.headDim,
+                          rowSuffix(spec.rows)),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitRope(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(KvAppendOp op) {
+    KvGroupOp group = lookupKvGroup(op, op.getGroupAttr());
+    KvAppendSpec spec{group.getHeads(), group.getHeadDim(), group.getPageSize(), toElement(op.getKeys().getType()),
+                      toElement(group.getElement())};
+    operands.tensor(op.getKeys()).tensor(op.getValues()).step(StepField::Slots, op.getGroupAttr());
+    operands.cache(op.getGroupAttr(), op.getPlane());
+    return {llvm::formatv("kv_append_{0}_{1}", name(spec.input), spellGroup(group)),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitKvAppend(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(RopeAppendOp op) {
+    KvGroupOp group = lookupKvGroup(op, op.getGroupAttr());
+    RopeAppendSpec spec{columnsOf(op.getInit()) / group.getHeadDim(),
+                        group.getHeads(),
+                        group.getHeadDim(),
+                        group.getPageSize(),
+                        toElement(op.getInput().getType()),
+                        toElement(group.getElement()),
+                        toElement(op.getInit().getType()),
+                        !!op.getQueryScale(),
+                        op.getEpsAttr().getValueAsDouble()};
+    operands.tensor(op.getInput()).tensor(op.getTable()).step(StepField::Slots, op.getGroupAttr());
+    operands.cache(op.getGroupAttr(), op.getPlane());
+    operands.optional(op.getQueryScale()).optional(op.getKeyScale()).tensor(op.getInit());
+    return {llvm::formatv("rope_append_{0}_{1}_q{2}_{3}{4}", name(spec.input), name(spec.output), spec.queryHeads,
+                          spellGroup(group), spec.norm ? "_norm" + spell(spec.eps) : ""),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitRopeAppend(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(AttentionOp op) {
+    KvGroupOp group = lookupKvGroup(op, op.getGroupAttr());
+    AttentionSpec spec{columnsOf(op.getInit()) / group.getHeadDim(),
+                       group.getHeads(),
+                       group.getHeadDim(),
+                       group.getPageSize(),
+                       toElement(op.getQueries().getType()),
+                       toElement(group.getElement()),
+                       toElement(op.getInit().getType()),
+                       op.getScaleAttr().getValueAsDouble(),
+                       !!op.getLseInit()};
+    operands.tensor(op.getQueries()).step(StepField::WorkItems).step(StepField::PageBegin, op.getGroupAttr());
+    operands.step(StepField::Pages, op.getGroupAttr()).cache(op.getGroupAttr(), op.getPlane());
+    operands.tensor(op.getInit()).optional(op.getLseInit());
+    return {llvm::formatv("attention_{0}_{1}_q{2}_{3}_x{4}{5}", name(spec.queries), name(spec.output), spec.queryHeads,
+                          spellGroup(group), spell(spec.scale), spec.logSumExp ? "_lse" : ""),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitAttention(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(AttentionMergeOp op) {
+    AttentionMergeSpec spec{columnsOf(op.getInit()), columnsOf(op.getLseInit()), toElement(op.getInit().getType()),
+                            toElement(op.getInit().getType()), rowsOf(op.getInit())};
+    operands.tensor(op.getLhs()).tensor(op.getLhsLse()).tensor(op.getRhs()).tensor(op.getRhsLse());
+    operands.tensor(op.getInit()).tensor(op.getLseInit());
+    return {llvm::formatv("attention_merge_{0}_c{1}_h{2}{3}", name(spec.element), spec.columns, spec.heads,
+                          rowSuffix(spec.rows)),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitAttentionMerge(module, v, key, spec); },
+            {}};
+  }
+
+  static StringRef rowSuffix(kerf_extent rows) { return rows == KERF_EXTENT_LOGIT_ROWS ? "_logits" : ""; }
+
+  /// A number as part of a symbol: all of its bits.
+  static std::string spell(double value) {
+    uint64_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return llvm::utohexstr(bits, /*LowerCase=*/true);
+  }
+
+  static std::string spellGroup(KvGroupOp group) {
+    return llvm::formatv("{0}_h{1}_d{2}_p{3}", name(toElement(group.getElement())), group.getHeads(),
+                         group.getHeadDim(), group.getPageSize());
+  }
+
+  Operands operands;
+};
+
+/// Collects the names in a location, in order.
+void collectNames(Location loc, SmallVectorImpl<StringRef> &names) {
+  if (auto name = dyn_cast<NameLoc>(loc))
+    names.push_back(name.getName());
+  else if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      collectNames(part, names);
+}
+
+/// Where in the model an op comes from: "layers.3.attn.q+k+v" for an op fused of three.
+std::string getOrigin(Operation *op) {
+  SmallVector<StringRef> names;
+  collectNames(op->getLoc(), names);
+  if (names.empty())
+    return op->getName().stripDialect().str();
+  std::string origin = names.front().str();
+  StringRef path = names.front().rsplit('.').first;
+  for (StringRef name : ArrayRef<StringRef>(names).drop_front()) {
+    auto [otherPath, last] = name.rsplit('.');
+    origin += "+" + (last.empty() || otherPath != path ? name : last).str();
+  }
+  return origin;
+}
+
+struct EmitX86KernelsPass : x86::impl::EmitX86KernelsBase<EmitX86KernelsPass> {
+  using EmitX86KernelsBase::EmitX86KernelsBase;
+
+  void runOnOperation() override {
+    SmallVector<const Variant *> chosen;
+    if (failed(chooseVariants(chosen)))
+      return signalPassFailure();
+    for (auto program : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
+      if (failed(lowerProgram(program)))
+        return signalPassFailure();
+    for (const Variant *variant : chosen)
+      emitVariant(*variant);
+  }
+
+private:
+  LogicalResult chooseVariants(SmallVectorImpl<const Variant *> &chosen) {
+    for (const std::string &name : variants) {
+      const Variant *variant = findVariant(name);
+      if (!variant) {
+        InFlightDiagnostic diag = getOperation().emitError("variants must be among");
+        for (const Variant &known : x86::variants())
+          diag << " " << known.name;
+        return diag << ", got " << name;
+      }
+      chosen.push_back(variant);
+    }
+    if (chosen.empty())
+      for (const Variant &variant : x86::variants())
+        chosen.push_back(&variant);
+    return success();
+  }
+
+  LogicalResult lowerProgram(func::FuncOp function) {
+    OpBuilder builder(function);
+    SmallVector<LinearForm> slots;
+    function.walk([&](SlotOp slot) {
+      slots.resize(std::max<size_t>(slots.size(), slot.getIndex() + 1));
+      LinearForm size = getLinearForm(slot.getSize());
+      for (unsigned e = 0; e < KERF_EXTENT_COUNT; ++e) {
+        int64_t &most = slots[slot.getIndex()].coefficient[e];
+        most = std::max(most, size.coefficient[e]);
+      }
+    });
+    SmallVector<Attribute> sizes;
+    for (const LinearForm &slot : slots)
+      sizes.push_back(getSizeAttr(&getContext(), slot));
+
+    auto program =
+        ProgramOp::create(builder, function.getLoc(), function.getSymName(), builder.getArrayAttr(sizes));
+    builder.createBlock(&program.getBody());
+    for (Operation &op : function.getBody().front())
+      if (failed(lowerOp(&op, builder)))
+        return failure();
+    function.erase();
+    return success();
+  }
+
+  LogicalResult lowerOp(Operation *op, OpBuilder &builder) {
+    // What only describes operands, or ends the program.
+    if (isa<func::ReturnOp, ExtentOp, BatchFieldOp, WorkListOp, GetWeightOp, SlotOp, ResultOp>(op))
+      return success();
+    Selector selector(&getContext());
+    Launch launch = selector.select(op);
+    if (!launch.emit)
+      return op->emitOpError("has no kernel for x86; lower it to ops that have one before this pass");
+    if (Value value = selector.getUnplanned())
+      return op->emitOpError("operands must be slots, results, weights or arrays of the step, got ")
+             << value << "; run kerf-plan-memory first";
+    Cost cost = cast<CostOpInterface>(op).getCost();
+    auto symbol = FlatSymbolRefAttr::get(&getContext(), launch.key);
+    kernels.insert({symbol.getAttr(), launch.emit});
+    DispatchOp::create(builder, op->getLoc(), symbol, builder.getArrayAttr(launch.operands),
+                       builder.getStringAttr(getOrigin(op)), getSizeAttr(&getContext(), cost.bytes),
+                       getSizeAttr(&getContext(), cost.operations));
+    return success();
+  }
+
+  void emitVariant(const Variant &variant) {
+    OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
+    Location loc = getOperation().getLoc();
+    auto op = VariantOp::create(builder, loc, variant.name, variant.attentionTile);
+    builder.createBlock(&op.getBody());
+    auto module = ModuleOp::create(builder, loc);
+    builder.setInsertionPoint(module);
+    for (auto &[key, emit] : kernels) {
+      KernelInfo info = emit(module, variant, (key.getValue() + "." + variant.name).str());
+      KernelOp::create(builder, loc, FlatSymbolRefAttr::get(&getContext(), info.name),
+                       ExtentAttr::get(&getContext(), static_cast<Extent>(info.extent)),
+                       builder.getI64IntegerAttr(info.tile), builder.getI64IntegerAttr(info.columns),
+                       builder.getI64IntegerAttr(info.stackBytes));
+    }
+  }
+
+  llvm::MapVector<StringAttr, Emitter> kernels;
+};
+
+} // namespace

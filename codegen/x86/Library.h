@@ -1,0 +1,43 @@
+// From lowered kernels to libMODEL.so.
+#ifndef KERF_CODEGEN_X86_LIBRARY_H
+#define KERF_CODEGEN_X86_LIBRARY_H
+
+#include "dialects/kerf/KerfDialect.h"
+
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/Support/Error.h"
+
+#include <array>
+#include <string>
+#include <vector>
+
+namespace kerf::x86 {
+
+/// One object file of a model library.
+struct ObjectFile {
+  /// Name of its contents: a variant's, or "library" for the table.
+  std::string name;
+  /// ELF bytes.
+  llvm::SmallVector<char, 0> bytes;
+  /// LLVM IR before and after optimization, and assembly; filled on request only.
+  std::string llvmIR, optimizedIR, assembly;
+};
+
+/// Compiles the kernels of every `kerf.variant` of a module in the llvm dialect, each in a thread of its own, at most
+/// `threads` at once. The bytes do not depend on `threads`. `listings` asks for the texts too.
+llvm::Expected<std::vector<ObjectFile>> compileVariants(mlir::ModuleOp module, unsigned threads, bool listings);
+
+/// Compiles the constant `kerf_library` of the module: variants, programs, sizes of weights and groups. `weightBytes`
+/// are the packed sizes of the module's weights in order.
+llvm::Expected<ObjectFile> compileLibraryTable(mlir::ModuleOp module, const std::array<uint8_t, 32> &buildId,
+                                               llvm::ArrayRef<uint64_t> weightBytes);
+
+/// Bytes of one page of one plane of the group.
+uint64_t getPageBytes(KvGroupOp group);
+
+/// Links the objects to the shared library `path` by lld. Only the library's table is visible; nothing may be left
+/// undefined.
+llvm::Error linkLibrary(llvm::ArrayRef<ObjectFile> objects, llvm::StringRef modelName, llvm::StringRef path);
+
+} // namespace kerf::x86
+#endif // KERF_CODEGEN_X86_LIBRARY_H
