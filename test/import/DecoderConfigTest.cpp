@@ -1,11 +1,14 @@
 //===- DecoderConfigTest.cpp - config.json of every architecture ----------===//
 
 #include "dialects/import/Checkpoint.h"
+#include "dialects/import/Import.h"
+#include "dialects/kerf/KerfDialect.h"
 #include "test/import/TestFiles.h"
 
 #include "llvm/ADT/STLExtras.h"
 
 #include <numeric>
+#include <set>
 
 using namespace kerf;
 using namespace kerf::test;
@@ -246,6 +249,29 @@ TEST_P(PublishedConfig, IsReadUnchangedAndFitsItsWeights) {
   ASSERT_TRUE(!!checkpoint) << message(checkpoint.takeError());
   std::vector<IgnoredKey> ignored;
   EXPECT_EQ(message(verifyTensors(*read, *checkpoint, ignored)), "");
+
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  ImportOptions options;
+  options.name = want.name;
+  auto module = importCheckpoint(context, *checkpoint, options, ignored);
+  ASSERT_TRUE(!!module) << message(module.takeError());
+  ModelOp model = getModel(**module);
+  EXPECT_EQ(model.getName(), want.name);
+  EXPECT_EQ(model.getArchitecture(), want.architecture);
+  EXPECT_EQ(model.getContext(), want.positions);
+  EXPECT_EQ(model.getLayers(), want.layers);
+  auto group = (*module)->lookupSymbol<KvGroupOp>("kv");
+  EXPECT_EQ(group.getPlanes(), want.layers);
+  EXPECT_EQ(group.getHeads(), want.kvHeads);
+  EXPECT_EQ(group.getHeadDim(), want.headDim);
+  EXPECT_TRUE(group.getElement().isBF16());
+  // Every tensor is a weight, and every weight but the frequencies a tensor.
+  std::set<std::string> taken;
+  for (WeightOp weight : (*module)->getOps<WeightOp>())
+    llvm::cast<SourceAttrInterface>(weight.getSource()).walkTensors([&](llvm::StringRef name) {
+      EXPECT_TRUE(taken.insert(name.str()).second);
+    });
+  EXPECT_EQ(taken.size(), expectedTensors(*read).size());
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PublishedConfig, testing::ValuesIn(kPublished), [](const auto &info) {
