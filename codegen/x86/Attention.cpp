@@ -50,9 +50,7 @@ private:
   Value headOf(Value query);
   /// f32 at `base[row * columns + column]`.
   Value cell(Value base, Value row, int64_t columns) { return kernel.at(base, kernel.mul(row, 4 * columns)); }
-  void forQueries(Value count, llvm::function_ref<void(Value)> body) {
-    kernel.forEach(kernel.i64(0), count, 1, body);
-  }
+  void forQueries(Value count, llvm::function_ref<void(Value)> body) { kernel.forEach(kernel.i64(0), count, 1, body); }
   static void forCount(KernelBuilder &kernel, Value count, unsigned most, llvm::function_ref<void(unsigned)> body);
 
   KernelBuilder &kernel;
@@ -118,8 +116,8 @@ void AttentionEmitter::emit() {
       Value start = kernel.at(headBase, kernel.mul(page, layout.pageBytes()));
       const int64_t bytes = bytesOf(spec.cache);
       keyBase = kernel.at(start, kernel.mul(inPage, spec.headDim * bytes));
-      valueBase = kernel.at(kernel.at(start, layout.keyElements() * bytes),
-                            kernel.mul(inPage, layout.valueStride() * bytes));
+      valueBase =
+          kernel.at(kernel.at(start, layout.keyElements() * bytes), kernel.mul(inPage, layout.valueStride() * bytes));
       takeStep(key, count);
     });
     finishQueries(count);
@@ -207,8 +205,8 @@ void AttentionEmitter::score(Value first, unsigned queries) {
     Value keys = kernel.at(keyBase, kernel.mul(kernel.div(key, CacheLayout::block), layout.blockElements() * bytes));
     keys = kernel.at(keys, kernel.mul(kernel.rem(key, CacheLayout::block), bytes));
     Values products(queries * vectors, kernel.zero(kernel.f32s()));
-    products = kernel.loop(
-        kernel.i64(0), kernel.i64(spec.headDim), unroll, products, [&](Value begin, ValueRange carried) {
+    products =
+        kernel.loop(kernel.i64(0), kernel.i64(spec.headDim), unroll, products, [&](Value begin, ValueRange carried) {
           Values products(carried);
           Value feature = kernel.at(keys, kernel.mul(begin, CacheLayout::block * bytes));
           Value factor = kernel.at(rows, kernel.mul(begin, 4));
@@ -216,8 +214,8 @@ void AttentionEmitter::score(Value first, unsigned queries) {
             Values loaded;
             for (unsigned vector = 0; vector < vectors; ++vector) {
               const int64_t lane = vector * lanes;
-              const int64_t element =
-                  lane / CacheLayout::block * layout.blockElements() + d * CacheLayout::block + lane % CacheLayout::block;
+              const int64_t element = lane / CacheLayout::block * layout.blockElements() + d * CacheLayout::block +
+                                      lane % CacheLayout::block;
               loaded.push_back(kernel.loadF32(spec.cache, kernel.at(feature, element * bytes)));
             }
             for (unsigned query = 0; query < queries; ++query) {
@@ -296,8 +294,9 @@ void AttentionEmitter::addValues(Value first, Value rows, unsigned queries, Valu
     };
     Values products;
     for (unsigned query = 0; query < queries; ++query) {
-      Value scale =
-          rescale ? kernel.broadcast(kernel.loadScalarF32(Element::F32, kernel.at(scales, 4 * int64_t(query)))) : Value();
+      Value scale = rescale
+                        ? kernel.broadcast(kernel.loadScalarF32(Element::F32, kernel.at(scales, 4 * int64_t(query))))
+                        : Value();
       for (int64_t vector = 0; vector < vectors; ++vector) {
         Value output = kernel.loadF32(Element::F32, place(query, vector));
         products.push_back(rescale ? kernel.mul(output, scale) : output);
@@ -311,8 +310,8 @@ void AttentionEmitter::addValues(Value first, Value rows, unsigned queries, Valu
         for (int64_t number = 0; number < unroll; ++number) {
           Values loaded;
           for (int64_t vector = 0; vector < vectors; ++vector)
-            loaded.push_back(kernel.loadF32(
-                spec.cache, kernel.at(values, (number * padded + start + vector * lanes) * bytes)));
+            loaded.push_back(
+                kernel.loadF32(spec.cache, kernel.at(values, (number * padded + start + vector * lanes) * bytes)));
           for (unsigned query = 0; query < queries; ++query) {
             Value factor =
                 kernel.broadcast(kernel.loadScalarF32(Element::F32, kernel.at(factors, 4 * (query * step + number))));
@@ -337,8 +336,8 @@ void AttentionEmitter::addValues(Value first, Value rows, unsigned queries, Valu
 
 void AttentionEmitter::finishQueries(Value count) {
   forQueries(count, [&](Value query) {
-    Value total = kernel.reduceAdd(
-        kernel.load(kernel.vectorType(Element::F32, sumLanes), cell(sums, query, sumLanes), 64));
+    Value total =
+        kernel.reduceAdd(kernel.load(kernel.vectorType(Element::F32, sumLanes), cell(sums, query, sumLanes), 64));
     Value zero = kernel.f32(0), blind = kernel.compare(mlir::arith::CmpFPredicate::OEQ, total, zero);
     // A query that saw nothing has an output of zeros, which 1 leaves alone.
     Value divisor = kernel.select(blind, kernel.f32(1), total);
@@ -361,11 +360,12 @@ void AttentionEmitter::finishQueries(Value count) {
 KernelInfo kerf::x86::emitAttention(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
                                     const AttentionSpec &spec) {
   const unsigned queryBytes = bytesOf(spec.queries), outputBytes = bytesOf(spec.output);
-  llvm::SmallVector<OperandInfo> operands = {{.alignment = queryBytes, .noalias = false}, {.alignment = 4},
-                                             {.alignment = 4},                            {.alignment = 4},
-                                             {.alignment = 64},                           {.alignment = outputBytes,
-                                                                                           .written = true,
-                                                                                           .noalias = false}};
+  llvm::SmallVector<OperandInfo> operands = {{.alignment = queryBytes, .noalias = false},
+                                             {.alignment = 4},
+                                             {.alignment = 4},
+                                             {.alignment = 4},
+                                             {.alignment = 64},
+                                             {.alignment = outputBytes, .written = true, .noalias = false}};
   if (spec.logSumExp)
     operands.push_back({.alignment = 4, .written = true});
   KernelBuilder kernel(module, variant, name, operands);

@@ -68,8 +68,7 @@ KernelInfo kerf::x86::emitAdd(mlir::ModuleOp module, const Variant &variant, llv
       Value element = kernel.add(first, column);
       Value lhs = kernel.loadF32(spec.lhs, elementAt(kernel, kernel.operand(0), element, spec.lhs), lanes);
       Value rhs = kernel.loadF32(spec.rhs, elementAt(kernel, kernel.operand(1), element, spec.rhs), lanes);
-      kernel.storeF32(spec.output, kernel.add(lhs, rhs),
-                      elementAt(kernel, kernel.operand(2), element, spec.output));
+      kernel.storeF32(spec.output, kernel.add(lhs, rhs), elementAt(kernel, kernel.operand(2), element, spec.output));
     });
   });
   kernel.finish();

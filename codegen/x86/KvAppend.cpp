@@ -97,8 +97,8 @@ KernelInfo kerf::x86::emitRopeAppend(mlir::ModuleOp module, const Variant &varia
   forRows(kernel, KERF_EXTENT_TOKENS, tile, [&](Value row) {
     Value input = elementAt(kernel, kernel.operand(0), kernel.mul(row, inputColumns), spec.input);
     Value table = kernel.at(kernel.operand(1), kernel.mul(row, 4 * headDim));
-    Value output = elementAt(kernel, kernel.operand(operands.size() - 1),
-                             kernel.mul(row, spec.queryHeads * headDim), spec.output);
+    Value output =
+        elementAt(kernel, kernel.operand(operands.size() - 1), kernel.mul(row, spec.queryHeads * headDim), spec.output);
     auto f32At = [&](Value base, Value element, unsigned lanes) {
       return kernel.loadF32(Element::F32, elementAt(kernel, base, element, Element::F32), lanes);
     };
@@ -116,8 +116,7 @@ KernelInfo kerf::x86::emitRopeAppend(mlir::ModuleOp module, const Variant &varia
           return kernel.mul(kernel.mul(x, kernel.broadcast(inverse, lanes)), f32At(scale, element, lanes));
         };
         Value high = kernel.add(d, half);
-        auto [a, b] =
-            rotate(kernel, load(d), load(high), f32At(table, d, lanes), f32At(table, high, lanes));
+        auto [a, b] = rotate(kernel, load(d), load(high), f32At(table, d, lanes), f32At(table, high, lanes));
         take(d, a);
         take(high, b);
       });

@@ -47,8 +47,7 @@ KernelInfo kerf::x86::emitRope(mlir::ModuleOp module, const Variant &variant, ll
           return kernel.loadF32(spec.input, elementAt(kernel, kernel.operand(0), element, spec.input), lanes);
         };
         Value cos = kernel.loadF32(Element::F32, elementAt(kernel, table, d, Element::F32), lanes);
-        Value sin =
-            kernel.loadF32(Element::F32, elementAt(kernel, table, kernel.add(d, half), Element::F32), lanes);
+        Value sin = kernel.loadF32(Element::F32, elementAt(kernel, table, kernel.add(d, half), Element::F32), lanes);
         auto [a, b] = rotate(kernel, load(low), load(high), cos, sin);
         kernel.storeF32(spec.output, a, elementAt(kernel, kernel.operand(2), low, spec.output));
         kernel.storeF32(spec.output, b, elementAt(kernel, kernel.operand(2), high, spec.output));

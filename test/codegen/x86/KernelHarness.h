@@ -59,8 +59,7 @@ inline double halfUnit(x86::Element element) {
 class Tensor {
 public:
   /// Elements that are all NaN (bytes of 0xff).
-  Tensor(x86::Element element, size_t count)
-      : element(element), count(count), memory(count * x86::bytesOf(element)) {
+  Tensor(x86::Element element, size_t count) : element(element), count(count), memory(count * x86::bytesOf(element)) {
     std::memset(memory.front(), 0xff, memory.frontBytes() + count * x86::bytesOf(element));
   }
   /// Element `index` as a number.

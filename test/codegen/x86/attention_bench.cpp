@@ -1,5 +1,6 @@
 // Measures generated attention and row kernels on one thread: attention against the FMAs that it has to do and, in
-// decode, against the bytes of the cache that it has to read; row kernels against the bytes that they move.
+// decode, against the bytes of the cache that it has to read; row kernels against the bytes that they move. Times are
+// those of the thread, so that what else runs on the machine takes no part but in caches and memory.
 
 #include "codegen/x86/AttentionKernels.h"
 #include "codegen/x86/Jit.h"
@@ -9,8 +10,8 @@
 #include "llvm/Support/CommandLine.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <random>
 #include <vector>
 
@@ -31,7 +32,12 @@ cl::opt<unsigned> rounds("rounds", cl::init(9), cl::desc("rounds of measurements
 
 llvm::ExitOnError orExit("kerf-attention-bench: ");
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+/// Seconds that this thread has run.
+double now() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return time.tv_sec + time.tv_nsec * 1e-9;
+}
 
 /// A compiled kernel.
 struct Compiled {
@@ -106,8 +112,8 @@ void benchAttention(const Variant &variant, Element cache) {
   auto report = [&](const char *what, int64_t rows, int64_t first) {
     std::vector<kerf_work_item> items;
     for (int64_t row = 0; row < rows; row += variant.attentionTile)
-      items.push_back({int32_t(row), int32_t(std::min<int64_t>(variant.attentionTile, rows - row)), 0,
-                       int32_t(first + row)});
+      items.push_back(
+          {int32_t(row), int32_t(std::min<int64_t>(variant.attentionTile, rows - row)), 0, int32_t(first + row)});
     const double seconds = attention.measure(
         {queries.data(), items.data(), begin.data(), pages.data(), aligned(plane), output.data()}, items.size());
     const double seen = rows * double(first) + rows * (rows + 1) / 2.0;
@@ -143,12 +149,12 @@ void benchRows(const Variant &variant) {
     return emitGate(module, v, name, {wide, Activation::Silu, f32, bf16});
   });
   report("gate", gate, {a.data(), b.data(), c.data()}, wide * 10);
-  Compiled table(variant, [&](auto module, auto &v, auto name) {
-    return emitRopeTable(module, v, name, {headDim / 2, 1});
-  });
+  Compiled table(variant,
+                 [&](auto module, auto &v, auto name) { return emitRopeTable(module, v, name, {headDim / 2, 1}); });
   report("rope_table", table, {positions.data(), a.data(), c.data()}, headDim * 4);
-  Compiled rope(variant,
-                [&](auto module, auto &v, auto name) { return emitRope(module, v, name, {columns, headDim, f32, f32}); });
+  Compiled rope(variant, [&](auto module, auto &v, auto name) {
+    return emitRope(module, v, name, {columns, headDim, f32, f32});
+  });
   report("rope", rope, {a.data(), b.data(), c.data()}, columns * 8);
 }
 

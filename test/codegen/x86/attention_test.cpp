@@ -97,8 +97,8 @@ public:
       row += part.count;
     }
     Integers itemOperand(items), begin(cache.begin), pages(cache.pages);
-    std::vector<void *> operands = {input.data(), itemOperand.data(),   begin.data(), pages.data(),
-                                    cache.memory->data(), output.data()};
+    std::vector<void *> operands = {input.data(), itemOperand.data(),   begin.data(),
+                                    pages.data(), cache.memory->data(), output.data()};
     if (spec.logSumExp)
       operands.push_back(lse.data());
     const std::vector<char> before = cache.memory->bytes();
@@ -196,8 +196,8 @@ protected:
   /// Checks values and that bits do not depend on how steps and items were cut.
   void check(const AttentionSpec &spec, const std::vector<int64_t> &lengths) {
     SCOPED_TRACE("heads " + std::to_string(spec.queryHeads) + "/" + std::to_string(spec.kvHeads) + " headDim " +
-                 std::to_string(spec.headDim) + " page " + std::to_string(spec.pageSize) + " " +
-                 nameOf(spec.queries) + " " + nameOf(spec.cache) + " " + nameOf(spec.output));
+                 std::to_string(spec.headDim) + " page " + std::to_string(spec.pageSize) + " " + nameOf(spec.queries) +
+                 " " + nameOf(spec.cache) + " " + nameOf(spec.output));
     Problem problem(variant(), spec, lengths, spec.headDim + spec.queryHeads);
     const auto everything = problem.everything();
     const Result whole = problem(everything, variant().attentionTile);
@@ -317,9 +317,9 @@ TEST_P(Attention, BlindRowsAreZero) {
   queries.fill(problem.random);
   // The first of two rows stands before the first key.
   Integers items({0, 2, 0, -1}), begin(problem.cache.begin), pages(problem.cache.pages);
-  problem.kernel(
-      {queries.data(), items.data(), begin.data(), pages.data(), problem.cache.memory->data(), output.data(), lse.data()},
-      1);
+  problem.kernel({queries.data(), items.data(), begin.data(), pages.data(), problem.cache.memory->data(), output.data(),
+                  lse.data()},
+                 1);
   for (int i = 0; i < 24; ++i)
     EXPECT_EQ(output.get(i), 0);
   for (int i = 0; i < 3; ++i)
