@@ -36,8 +36,6 @@ public:
   OwningOpRef<ModuleOp> build();
 
 private:
-  using Matrix = TypedValue<RankedTensorType>;
-
   Location at(const Twine &name) { return NameLoc::get(b.getStringAttr(name)); }
   Type elementType(DType dtype);
   Value empty(Location loc, int64_t columns, Type element);
@@ -211,7 +209,8 @@ void DecoderBuilder::step(ModuleOp module) {
   auto indices = RankedTensorType::get({ShapedType::kDynamic}, b.getI32Type());
   rows = ExtentOp::create(b, loc, Extent::Tokens, batch);
   Value positions = BatchFieldOp::create(b, loc, indices, StepField::Positions, batch);
-  work = WorkListOp::create(b, loc, batch, FlatSymbolRefAttr::get(b.getContext(), "kv"), CausalAttr::get(b.getContext()));
+  work = WorkListOp::create(b, loc, batch, FlatSymbolRefAttr::get(b.getContext(), "kv"),
+                            CausalAttr::get(b.getContext()));
 
   Location embed = at("embed"), rope = at("rope");
   Value ids = BatchFieldOp::create(b, embed, indices, StepField::TokenIds, batch);
