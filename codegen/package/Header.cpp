@@ -92,7 +92,8 @@ void HeaderWriter::writeHead() {
   line("///");
   line("///     kerf_model *model;");
   line("///     kerf_error error;");
-  line(("///     if ($i_open(\"" + model.getName() + KERF_PACKAGE_SUFFIX "\", NULL, &model, &error) != KERF_OK)").str());
+  line(
+      ("///     if ($i_open(\"" + model.getName() + KERF_PACKAGE_SUFFIX "\", NULL, &model, &error) != KERF_OK)").str());
   line("///       fprintf(stderr, \"%s\\n\", error.message);");
   line(("#ifndef KERF_MODEL_" + ident + "_H"));
   line(("#define KERF_MODEL_" + ident + "_H"));
@@ -110,7 +111,8 @@ void HeaderWriter::writeHead() {
   line("extern \"C\" {");
   line("#endif");
   line("");
-  line(("/// What " KERF_LIBRARY_PREFIX + model.getName() + KERF_LIBRARY_SUFFIX " exports: kernels and programs.").str());
+  line(("/// What " KERF_LIBRARY_PREFIX + model.getName() + KERF_LIBRARY_SUFFIX " exports: kernels and programs.")
+           .str());
   line("extern const kerf_library $i_library;");
   line("");
 }
@@ -175,8 +177,9 @@ void HeaderWriter::writeCache() {
     line("    const uint64_t table = " + perSequence + ", pages = table * S;");
     line("    if (pages * " + std::to_string(group.getPageSize()) + "u > INT32_MAX)");
     line("      return UINT64_MAX;");
-    line(("    sum = $i_add(sum, 1, $i_round($i_add(" + llvm::Twine(KERF_ALIGNMENT * group.getPlanes()) + ", pages, UINT64_C(" +
-          llvm::Twine(uint64_t(group.getPlanes()) * input.pageBytes(group)) + ")) / 64u * 64u, 4096));")
+    line(("    sum = $i_add(sum, 1, $i_round($i_add(" + llvm::Twine(KERF_ALIGNMENT * group.getPlanes()) +
+          ", pages, UINT64_C(" + llvm::Twine(uint64_t(group.getPlanes()) * input.pageBytes(group)) +
+          ")) / 64u * 64u, 4096));")
              .str());
     line("    step += $i_round(T * 4, 64) + $i_round((S + 1) * 4, 64) + $i_round(pages * 4, 64);");
     line("    sum = $i_add(sum, 1, pages * 8 + S * (table * 4 + 4));");
@@ -221,13 +224,16 @@ void HeaderWriter::writePeak() {
   line("  return bytes > UINT64_MAX - to ? UINT64_MAX : (bytes + to - 1) / to * to;");
   line("}");
   line("");
-  line("/// The peak-memory certificate: the most that the model and one context use, in bytes, for every CPU variant of");
+  line("/// The peak-memory certificate: the most that the model and one context use, in bytes, for every CPU variant "
+       "of");
   line("/// the library (kerf_model_certificate, once the model is open, evaluates it for the variant in use).");
   line("///");
   line("///     weights + manifest + KV pages + arena + step arrays + logits + sampler + page tables + stacks");
   line("///");
-  line("/// The arguments are those of kerf_plan_options, zero for the default, with as many KV pages as every sequence");
-  line("/// needs at full length. `threads` is that of the context, at least 1. UINT64_MAX where a plan of that size is");
+  line("/// The arguments are those of kerf_plan_options, zero for the default, with as many KV pages as every "
+       "sequence");
+  line("/// needs at full length. `threads` is that of the context, at least 1. UINT64_MAX where a plan of that size "
+       "is");
   line("/// refused.");
   line("static inline uint64_t $i_peak_bytes(uint32_t max_tokens, uint32_t max_sequences, uint32_t context,");
   line("                                     uint32_t max_logit_rows, uint32_t threads) {");

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -50,6 +51,12 @@ Expected<OutputFile> OutputFile::create(StringRef path) {
   } while (file.fd < 0 && errno == EINTR);
   if (file.fd < 0)
     return file.failure("create", errno);
+  // A device would be removed on a failure.
+  struct stat status;
+  if (::fstat(file.fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(std::exchange(file.fd, -1));
+    return createStringError("output must be a regular file, got '" + Twine(path) + "'");
+  }
   return file;
 }
 

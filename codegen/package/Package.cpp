@@ -132,8 +132,7 @@ llvm::Error checkWeightNames(ArrayRef<PackedWeight> weights, const TensorSource 
     auto source = cast<SourceAttrInterface>(WeightOp(weight.op).getSource());
     llvm::Expected<SourceEvaluator> evaluator = SourceEvaluator::create(source, tensors);
     if (!evaluator)
-      return importError("weight '" + WeightOp(weight.op).getSymName() +
-                         "': " + llvm::toString(evaluator.takeError()));
+      return importError("weight '" + WeightOp(weight.op).getSymName() + "': " + llvm::toString(evaluator.takeError()));
   }
   return llvm::Error::success();
 }
@@ -363,8 +362,7 @@ llvm::Error Packager::write(StringRef path) {
   if (llvm::Error error = file->reserve(sizes.fileBytes))
     return error;
   const unsigned threads = input.threads ? input.threads : llvm::hardware_concurrency().compute_thread_count();
-  if (llvm::Error error =
-          packWeights(weights, CheckpointSource(*input.checkpoint), *file, threads, input.progress))
+  if (llvm::Error error = packWeights(weights, CheckpointSource(*input.checkpoint), *file, threads, input.progress))
     return error;
   FlatBufferBuilder builder;
   if (llvm::Error error = build(builder))
@@ -378,8 +376,8 @@ llvm::Error Packager::write(StringRef path) {
   const schema::Preamble preamble = schema::makePreamble(builder.GetSize(), hash);
   if (llvm::Error error = file->write(0, {reinterpret_cast<const char *>(&preamble), sizeof preamble}))
     return error;
-  if (llvm::Error error = file->write(
-          schema::kManifestOffset, {reinterpret_cast<const char *>(builder.GetBufferPointer()), builder.GetSize()}))
+  if (llvm::Error error = file->write(schema::kManifestOffset,
+                                      {reinterpret_cast<const char *>(builder.GetBufferPointer()), builder.GetSize()}))
     return error;
   return file->complete();
 }

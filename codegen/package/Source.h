@@ -56,8 +56,8 @@ public:
   int64_t rows() const;
   /// Bytes of one row: the product of the other axes times the element size.
   uint64_t rowBytes() const;
-  /// Writes rows [begin, end), row-major without gaps, to `out`, which has `(end - begin) * rowBytes()` bytes. Rows that
-  /// are asked for in ascending order are read once.
+  /// Writes rows [begin, end), row-major without gaps, to `out`, which has `(end - begin) * rowBytes()` bytes. Rows
+  /// that are asked for in ascending order are read once.
   llvm::Error evaluate(int64_t begin, int64_t end, llvm::MutableArrayRef<char> out);
 
   /// One node of the expression.

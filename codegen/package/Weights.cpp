@@ -59,8 +59,7 @@ float widen(uint16_t bits, x86::Element element) {
 // The work of one thread: its buffers are used again from weight to weight.
 class Packer {
 public:
-  Packer(const TensorSource &tensors, OutputFile &file, std::mutex &matrices,
-         llvm::function_ref<void(uint64_t)> report)
+  Packer(const TensorSource &tensors, OutputFile &file, std::mutex &matrices, llvm::function_ref<void(uint64_t)> report)
       : tensors(tensors), file(file), matrices(matrices), report(report) {}
 
   llvm::Error pack(PackedWeight &weight) {
@@ -74,8 +73,8 @@ public:
       return describe(weight, evaluator.takeError());
     rt::Sha256 hash;
     const RankedTensorType type = weight.op.getTensorType();
-    if (llvm::Error error =
-            type.getRank() == 2 ? packMatrix(weight, type, *evaluator, hash) : packVector(weight, type, *evaluator, hash))
+    if (llvm::Error error = type.getRank() == 2 ? packMatrix(weight, type, *evaluator, hash)
+                                                : packVector(weight, type, *evaluator, hash))
       return describe(weight, std::move(error));
     weight.sha256 = hash.finish();
     return llvm::Error::success();
