@@ -1,8 +1,10 @@
 #include "codegen/driver/Compiler.h"
 #include "codegen/driver/Outputs.h"
+#include "codegen/VerifyNumerics.h"
 #include "codegen/package/Header.h"
 #include "codegen/package/Package.h"
 #include "codegen/package/Weights.h"
+#include "codegen/reference/ReferenceEvaluator.h"
 #include "codegen/x86/Library.h"
 #include "codegen/x86/Passes.h"
 #include "dialects/import/Checkpoint.h"
@@ -112,7 +114,27 @@ LogicalResult Compiler::runPasses(Phase phase, llvm::function_ref<void(PassManag
   if (failed(configure(pm)))
     return failure();
   build(pm);
-  return pm.run(*module);
+  if (phase != Phase::Optimize || !options.verifyNumerics)
+    return pm.run(*module);
+
+  ModelOp model = getModel(*module);
+  if (!model)
+    return fail("the module must hold a kerf.model whose checkpoint --verify-numerics can run");
+  auto checkpoint = Checkpoint::open(model.getCheckpoint());
+  if (!checkpoint)
+    return fail(checkpoint.takeError());
+  CheckpointSource source(*checkpoint);
+  ReferenceEvaluator evaluator(source);
+  NumericsReport report;
+  // The instrumentation evaluates between passes, which must not run beside each other then.
+  context.disableMultithreading();
+  pm.addInstrumentation(std::make_unique<VerifyNumerics>(evaluator, VerifyNumericsOptions(), report));
+  LogicalResult result = pm.run(*module);
+  context.enableMultithreading();
+  if (failed(result) || report.diverged || report.failed)
+    return failure();
+  progress.note(llvm::formatv("numerics verified after {0} passes", report.verified).str());
+  return success();
 }
 
 LogicalResult Compiler::runObjects() {
@@ -121,6 +143,22 @@ LogicalResult Compiler::runObjects() {
     return fail(compiled.takeError());
   objects->files = std::move(*compiled);
   return success();
+}
+
+/// The options that make this module again from its checkpoint. From the IR, not from the command line, so that a
+/// resumed compilation records what a direct one does.
+static std::string describeFlags(ModuleOp module) {
+  std::string flags = llvm::formatv("--context={0}", getModel(module).getContext());
+  for (auto group : module.getOps<KvGroupOp>()) {
+    llvm::raw_string_ostream(flags) << " --compute-type=" << group.getElement();
+    break;
+  }
+  StringRef separator = " --variants=";
+  for (auto variant : module.getOps<VariantOp>()) {
+    flags += (separator + variant.getSymName()).str();
+    separator = ",";
+  }
+  return flags;
 }
 
 LogicalResult Compiler::runPackage() {
@@ -135,11 +173,16 @@ LogicalResult Compiler::runPackage() {
   input.module = *module;
   input.checkpoint = &*checkpoint;
   input.compilerVersion = compilerVersion.str();
-  input.compilerFlags = options.flags;
+  input.compilerFlags = describeFlags(*module);
   input.target = "x86-64";
   input.threads = options.threads;
   input.pageBytes = x86::getPageBytes;
-  input.buildId = computeBuildId(*module, *checkpoint, input.compilerVersion, input.compilerFlags);
+  if (auto groups = module->getOps<KvGroupOp>(); !groups.empty())
+    input.computeType = (*groups.begin()).getElement();
+  std::vector<StringRef> code;
+  for (const x86::ObjectFile &object : objects->files)
+    code.emplace_back(object.bytes.data(), object.bytes.size());
+  input.buildId = computeBuildId(*module, code, *checkpoint, input.compilerVersion, input.compilerFlags);
   input.progress = [&](uint64_t done, uint64_t total) { progress.update(done >> 20, total >> 20, "MiB of weights"); };
 
   std::vector<uint64_t> weightBytes;
@@ -164,7 +207,7 @@ LogicalResult Compiler::runPackage() {
     return fail(std::move(error));
   if (llvm::Error error = writeHeader(input, header))
     return fail(std::move(error));
-  if (llvm::Error error = writePackage(input, package))
+  if (llvm::Error error = writePackage(input, package, &ignored))
     return fail(std::move(error));
   if (llvm::Error error = outputs.commit())
     return fail(std::move(error));

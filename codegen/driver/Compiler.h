@@ -43,8 +43,6 @@ struct CompileOptions {
   bool verifyNumerics = false;
   /// List what the checkpoint says without effect.
   bool verbose = false;
-  /// Recorded in the package: what the user asked for.
-  std::string flags;
 };
 
 /// One compilation.

@@ -63,8 +63,21 @@ llvm::Expected<SourceHashes> kerf::hashSources(const Checkpoint &checkpoint) {
   return hashes;
 }
 
-BuildId kerf::computeBuildId(ModuleOp module, const Checkpoint &checkpoint, StringRef compilerVersion,
-                             StringRef flags) {
+/// Hashes names and attributes of an op and of what it holds. Planned programs have no operands, and kernels count as
+/// what they were compiled to.
+static void hashOp(Operation *op, HashStream &stream) {
+  NamedAttrList attributes(op->getAttrDictionary());
+  if (auto model = dyn_cast<ModelOp>(op))
+    attributes.erase(model.getCheckpointAttrName());
+  stream << op->getName() << ' ' << Attribute(attributes.getDictionary(op->getContext())) << '\n';
+  for (Region &region : op->getRegions())
+    for (Operation &inner : region.getOps())
+      if (!isa<VariantOp>(op) || isa<KernelOp>(inner))
+        hashOp(&inner, stream);
+}
+
+BuildId kerf::computeBuildId(ModuleOp module, ArrayRef<StringRef> objects, const Checkpoint &checkpoint,
+                             StringRef compilerVersion, StringRef flags) {
   HashStream stream;
   stream.field("compiler", compilerVersion);
   stream.field("flags", flags);
@@ -76,18 +89,8 @@ BuildId kerf::computeBuildId(ModuleOp module, const Checkpoint &checkpoint, Stri
     // A file that cannot be read stops the packaging, which tells why.
     stream.field("unreadable", llvm::toString(sources.takeError()));
   }
-  // Op by op in local scope: no aliases, whose numbers depend on the whole module, and no locations.
-  const OpPrintingFlags printing = OpPrintingFlags().useLocalScope().enableDebugInfo(false);
-  stream << Attribute(module->getAttrDictionary()) << '\n';
-  for (Operation &op : *module.getBody()) {
-    if (auto model = dyn_cast<ModelOp>(op)) {
-      OwningOpRef<ModelOp> copy(model.clone());
-      copy->setCheckpoint("");
-      copy->getOperation()->print(stream, printing);
-    } else {
-      op.print(stream, printing);
-    }
-    stream << '\n';
-  }
+  for (StringRef object : objects)
+    stream.field("object", object);
+  hashOp(module, stream);
   return stream.finish();
 }

@@ -25,10 +25,11 @@ using SourceHashes = std::vector<std::pair<std::string, std::string>>;
 llvm::Expected<SourceHashes> hashSources(const Checkpoint &checkpoint);
 
 /// SHA-256 over everything that determines the artifact: the module after the kernels phase or a later one (its
-/// locations and the checkpoint's path apart), the files of the checkpoint, the compiler's version and the flags.
-/// `flags` must hold neither output paths nor the number of threads.
-BuildId computeBuildId(mlir::ModuleOp module, const Checkpoint &checkpoint, llvm::StringRef compilerVersion,
-                       llvm::StringRef flags);
+/// locations, the checkpoint's path and the bodies of kernels apart), the object code `objects` of its variants in
+/// order, the files of the checkpoint, the compiler's version and the flags. `flags` must hold neither output paths
+/// nor the number of threads.
+BuildId computeBuildId(mlir::ModuleOp module, llvm::ArrayRef<llvm::StringRef> objects, const Checkpoint &checkpoint,
+                       llvm::StringRef compilerVersion, llvm::StringRef flags);
 
 /// The build id as 64 lower-case hexadecimal digits.
 std::string toHex(const BuildId &id);

@@ -13,9 +13,10 @@ struct BuildIdTest : testing::Test {
   BuildId id(const std::string &text, const std::string &version = "1", const std::string &flags = "") {
     OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, model.module->getContext());
     EXPECT_TRUE(module);
-    return computeBuildId(*module, *model.input().checkpoint, version, flags);
+    return computeBuildId(*module, objects, *model.input().checkpoint, version, flags);
   }
   TestModel model;
+  std::vector<llvm::StringRef> objects = {"code"};
   std::string text = moduleText("tiny", "/somewhere");
 };
 
@@ -36,6 +37,12 @@ TEST_F(BuildIdTest, DependsOnVersionFlagsAndModule) {
   EXPECT_NE(id(text), id(other));
 }
 
+TEST_F(BuildIdTest, DependsOnTheCode) {
+  const BuildId before = id(text);
+  objects = {"co", "de"};
+  EXPECT_NE(before, id(text));
+}
+
 TEST_F(BuildIdTest, DependsOnTheCheckpoint) {
   const BuildId before = id(text);
   model.directory.write("chat_template.jinja", "{{ other }}");
@@ -47,7 +54,7 @@ TEST_F(BuildIdTest, DependsOnTheCheckpoint) {
 
 TEST_F(BuildIdTest, LeavesTheModuleAsItWas) {
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, model.module->getContext());
-  computeBuildId(*module, *model.input().checkpoint, "1", "");
+  computeBuildId(*module, objects, *model.input().checkpoint, "1", "");
   EXPECT_EQ(getModel(*module).getCheckpoint(), "/somewhere");
 }
 

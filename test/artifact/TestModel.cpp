@@ -104,7 +104,7 @@ PackageInput TestModel::input() {
   input.pageBytes = [](KvGroupOp group) {
     return uint64_t(group.getHeads() * group.getHeadDim() * group.getPageSize() * 4);
   };
-  input.buildId = computeBuildId(*module, *checkpoint, input.compilerVersion, input.compilerFlags);
+  input.buildId = computeBuildId(*module, {}, *checkpoint, input.compilerVersion, input.compilerFlags);
   input.threads = 1;
   return input;
 }
