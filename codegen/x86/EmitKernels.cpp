@@ -309,6 +309,9 @@ std::string getOrigin(Operation *op) {
   std::string origin = names.front().str();
   StringRef path = names.front().rsplit('.').first;
   for (StringRef name : ArrayRef<StringRef>(names).drop_front()) {
+    // The whole that the parts belong to says nothing new.
+    if (name == path)
+      continue;
     auto [otherPath, last] = name.rsplit('.');
     origin += "+" + (last.empty() || otherPath != path ? name : last).str();
   }
