@@ -215,7 +215,7 @@ LogicalResult Compiler::runPackage() {
 }
 
 LogicalResult Compiler::dump(Phase phase) {
-  if (std::error_code error = llvm::sys::fs::create_directories(options.dumpDirectory))
+  if (std::error_code error = llvm::sys::fs::create_directories(options.dumpDirectory, true, llvm::sys::fs::all_all))
     return fail("cannot make the directory " + options.dumpDirectory + ": " + error.message());
   llvm::SmallString<128> path(options.dumpDirectory);
   std::string stem = llvm::formatv("{0}-{1}", static_cast<unsigned>(phase) + 1, getPhaseName(phase));

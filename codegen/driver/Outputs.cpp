@@ -20,7 +20,7 @@ Outputs::~Outputs() {
 
 llvm::Error Outputs::begin(llvm::StringRef path) {
   directory = path.str();
-  if (std::error_code error = llvm::sys::fs::create_directories(directory))
+  if (std::error_code error = llvm::sys::fs::create_directories(directory, true, llvm::sys::fs::all_all))
     return llvm::createStringError(error, "cannot make the output directory %s: %s; choose another with -o",
                                    directory.c_str(), error.message().c_str());
   if (std::error_code error = llvm::sys::fs::access(directory, llvm::sys::fs::AccessMode::Write))
