@@ -3,70 +3,18 @@
 #include "codegen/reference/ReferenceEvaluator.h"
 #include "dialects/import/Import.h"
 #include "passes/Passes.h"
+#include "test/numerics/Goldens.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/PassManager.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/Path.h"
 
-#include <gtest/gtest.h>
-
-#include <cmath>
-#include <set>
 #include <string>
 
 using namespace kerf;
+using namespace kerf::test;
 
 namespace {
-
-const std::string modelsDirectory = KERF_TEST_DATA "/goldens/models";
-
-/// The names of all golden checkpoints.
-std::set<std::string> goldenModels() {
-  std::set<std::string> names;
-  std::error_code code;
-  for (llvm::sys::fs::directory_iterator it(modelsDirectory, code), end; it != end && !code; it.increment(code))
-    names.insert(llvm::sys::path::filename(it->path()).str());
-  return names;
-}
-
-template <typename T> std::vector<T> readTensor(const SafeTensorsFile &file, const TensorInfo &tensor) {
-  std::vector<T> values(tensor.bytes / sizeof(T));
-  llvm::cantFail(
-      file.read(tensor, 0, llvm::MutableArrayRef(reinterpret_cast<char *>(values.data()), values.size() * sizeof(T))));
-  return values;
-}
-
-/// A prompt and the logits that transformers gives for each of its tokens.
-struct Golden {
-  TokenSequence ids;
-  std::vector<float> logits;
-};
-
-std::vector<Golden> readGoldens(const std::string &directory) {
-  SafeTensorsFile file = llvm::cantFail(SafeTensorsFile::open(directory + "/golden.safetensors"));
-  std::vector<Golden> goldens;
-  while (const TensorInfo *ids = file.find("ids_" + std::to_string(goldens.size()))) {
-    const TensorInfo *logits = file.find("logits_" + std::to_string(goldens.size()));
-    EXPECT_EQ(ids->dtypeName, "I64");
-    std::vector<int64_t> wide = readTensor<int64_t>(file, *ids);
-    goldens.push_back({TokenSequence(wide.begin(), wide.end()), readTensor<float>(file, *logits)});
-  }
-  return goldens;
-}
-
-/// The largest difference, relative to the largest number of `want`.
-double relativeError(const std::vector<float> &got, const std::vector<float> &want) {
-  double difference = 0, largest = 0;
-  for (size_t i = 0; i < want.size(); ++i) {
-    if (!std::isfinite(got[i]))
-      return INFINITY;
-    difference = std::max(difference, std::abs(double(got[i]) - want[i]));
-    largest = std::max(largest, std::abs(double(want[i])));
-  }
-  return difference / largest;
-}
 
 class ModelGolden : public testing::TestWithParam<std::string> {};
 
