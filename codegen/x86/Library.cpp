@@ -26,54 +26,67 @@ using namespace kerf::x86;
 // Variants
 //===----------------------------------------------------------------------===//
 
-static llvm::Expected<ObjectFile> compileVariant(ModuleOp module, const Variant &variant, bool listings) {
-  llvm::LLVMContext context;
-  auto translated = translate(module, variant, context);
-  if (!translated)
-    return translated.takeError();
+namespace {
+/// One variant between its translation and its object file.
+struct VariantJob {
+  const Variant *variant;
+  /// Each variant has a context of its own: LLVM's contexts are for one thread.
+  std::unique_ptr<llvm::LLVMContext> context;
+  std::unique_ptr<llvm::Module> code;
   ObjectFile object;
-  object.name = variant.name;
-  if (listings)
-    object.llvmIR = printModule(**translated);
-  if (llvm::Error error = optimize(**translated, variant))
-    return error;
-  if (listings) {
-    object.optimizedIR = printModule(**translated);
-    auto copy = llvm::CloneModule(**translated);
-    auto assembly = emitAssembly(*copy, variant);
-    if (!assembly)
-      return assembly.takeError();
-    object.assembly = std::move(*assembly);
+  llvm::Error error = llvm::Error::success();
+
+  llvm::Error compile(bool listings) {
+    object.name = variant->name;
+    if (listings)
+      object.llvmIR = printModule(*code);
+    if (llvm::Error problem = optimize(*code, *variant))
+      return problem;
+    if (listings) {
+      object.optimizedIR = printModule(*code);
+      auto assembly = emitAssembly(*llvm::CloneModule(*code), *variant);
+      if (!assembly)
+        return assembly.takeError();
+      object.assembly = std::move(*assembly);
+    }
+    auto bytes = emitObject(*code, *variant);
+    if (!bytes)
+      return bytes.takeError();
+    object.bytes = std::move(*bytes);
+    return llvm::Error::success();
   }
-  auto bytes = emitObject(**translated, variant);
-  if (!bytes)
-    return bytes.takeError();
-  object.bytes = std::move(*bytes);
-  return object;
-}
+};
+} // namespace
 
 llvm::Expected<std::vector<ObjectFile>> kerf::x86::compileVariants(ModuleOp module, unsigned threads, bool listings) {
-  SmallVector<VariantOp> ops(module.getOps<VariantOp>());
-  std::vector<std::optional<llvm::Expected<ObjectFile>>> results(ops.size());
-  llvm::DefaultThreadPool pool(llvm::hardware_concurrency(threads));
-  for (auto [index, op] : llvm::enumerate(ops)) {
+  std::vector<VariantJob> jobs;
+  for (auto op : module.getOps<VariantOp>()) {
     const Variant *variant = findVariant(op.getSymName());
     auto kernels = op.getOps<ModuleOp>();
     if (!variant || kernels.empty())
       return llvm::createStringError("variant '%s' is not one that x86 code is generated for",
                                      op.getSymName().str().c_str());
-    pool.async([&results, index = index, kernels = *kernels.begin(), variant, listings] {
-      results[index].emplace(compileVariant(kernels, *variant, listings));
-    });
+    VariantJob &job = jobs.emplace_back();
+    job.variant = variant;
+    job.context = std::make_unique<llvm::LLVMContext>();
+    // Here and not in the job's thread: translating registers interfaces in the MLIR context that all share.
+    auto code = translate(*kernels.begin(), *variant, *job.context);
+    if (!code)
+      return code.takeError();
+    job.code = std::move(*code);
   }
+  llvm::DefaultThreadPool pool(llvm::hardware_concurrency(threads));
+  for (VariantJob &job : jobs)
+    pool.async([&job, listings] {
+      llvm::ErrorAsOutParameter written(job.error);
+      job.error = job.compile(listings);
+    });
   pool.wait();
   std::vector<ObjectFile> objects;
   llvm::Error errors = llvm::Error::success();
-  for (auto &result : results) {
-    if (*result)
-      objects.push_back(std::move(**result));
-    else
-      errors = llvm::joinErrors(std::move(errors), result->takeError());
+  for (VariantJob &job : jobs) {
+    errors = llvm::joinErrors(std::move(errors), std::move(job.error));
+    objects.push_back(std::move(job.object));
   }
   if (errors)
     return errors;

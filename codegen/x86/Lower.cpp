@@ -36,10 +36,14 @@ llvm::LogicalResult kerf::x86::lowerToLLVMDialect(ModuleOp module) {
 }
 
 static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const Variant &variant) {
-  LLVMInitializeX86TargetInfo();
-  LLVMInitializeX86Target();
-  LLVMInitializeX86TargetMC();
-  LLVMInitializeX86AsmPrinter();
+  // Once: LLVM's registry of targets is not made for several threads, and variants are compiled by several.
+  [[maybe_unused]] static const bool initialized = [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    return true;
+  }();
   llvm::Triple triple("x86_64-unknown-linux-gnu");
   std::string reason;
   const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, reason);
