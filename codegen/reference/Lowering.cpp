@@ -3,26 +3,13 @@
 #include "codegen/reference/Lowering.h"
 
 #include "codegen/reference/Emitter.h"
+#include "dialects/kerf/KerfLayers.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/IR/PatternMatch.h"
 
 using namespace mlir;
 using namespace kerf;
 using namespace kerf::reference;
-
-static void inlineLayers(func::FuncOp program) {
-  SmallVector<LayerOp> layers;
-  program.walk<WalkOrder::PostOrder>([&](LayerOp layer) { layers.push_back(layer); });
-  IRRewriter rewriter(program.getContext());
-  for (LayerOp layer : layers) {
-    Operation *yield = layer.getBody().front().getTerminator();
-    rewriter.inlineBlockBefore(&layer.getBody().front(), layer, layer.getInputs());
-    SmallVector<Value> results(yield->getOperands());
-    rewriter.eraseOp(yield);
-    rewriter.replaceOp(layer, results);
-  }
-}
 
 namespace {
 

@@ -1,6 +1,8 @@
 //===- Product.cpp - tasks of products and what follows their sums --------===//
 #include "codegen/x86/Product.h"
 
+#include "codegen/x86/Functions.h"
+
 #include "llvm/Support/MathExtras.h"
 
 using namespace kerf::x86;
@@ -121,7 +123,7 @@ void ProductEmitter::finishBlock(Value row, Value block, Shape shape, unsigned n
         Value value = sums[index(shape, r, matrix, number, vector)];
         results.push_back(product.bias ? kernel.add(value, biases[matrix]) : value);
       }
-      Value result = product.activation ? kernel.mul(activate(results[0]), results[1]) : results[0];
+      Value result = product.activation ? kernel.mul(activate(kernel, *product.activation, results[0]), results[1]) : results[0];
       Value position = kernel.add(kernel.mul(kernel.add(row, r), product.n), column);
       if (product.residual)
         result = kernel.add(result, load(Element::F32, kernel.at(residualOperand(), kernel.mul(position, 4))));
@@ -132,29 +134,4 @@ void ProductEmitter::finishBlock(Value row, Value block, Shape shape, unsigned n
         kernel.storeF32(product.output, result, address);
     }
   }
-}
-
-Value ProductEmitter::activate(Value gate) {
-  Value one = kernel.f32Splat(1.0f);
-  auto sigmoidTimes = [&](Value x, Value argument) {
-    return kernel.div(x, kernel.add(one, kernel.exp(kernel.neg(argument))));
-  };
-  switch (*product.activation) {
-  case Activation::Silu:
-    return sigmoidTimes(gate, gate);
-  case Activation::Relu:
-    // max gives its second operand where one is NaN, so NaN stays NaN.
-    return kernel.max(kernel.zero(gate.getType()), gate);
-  case Activation::GeluTanh: {
-    // (1 + tanh u) / 2 is the sigmoid of 2u; here u = sqrt(2 / pi) (x + 0.044715 x^3).
-    Value cubic = kernel.fma(kernel.mul(gate, gate), kernel.f32Splat(2 * 0.7978845608f * 0.044715f),
-                             kernel.f32Splat(2 * 0.7978845608f));
-    return sigmoidTimes(gate, kernel.mul(gate, cubic));
-  }
-  case Activation::Gelu: {
-    Value half = kernel.mul(gate, kernel.f32Splat(0.5f));
-    return kernel.fma(half, kernel.erf(kernel.mul(gate, kernel.f32Splat(0.70710678118f))), half);
-  }
-  }
-  llvm_unreachable("unknown activation");
 }

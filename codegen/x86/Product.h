@@ -63,7 +63,6 @@ private:
   /// Adds, activates, rounds and stores.
   void finish(Value row, Value block, Shape shape, llvm::ArrayRef<Value> sums);
   void finishBlock(Value row, Value block, Shape shape, unsigned number, llvm::ArrayRef<Value> sums, bool partial);
-  Value activate(Value gate);
   /// Calls `body` with the row count as a constant in 1 … most.
   void forRowCount(Value rowCount, unsigned most, llvm::function_ref<void(unsigned)> body);
   /// Calls `body` for all column blocks, `together` at a time and the rest by ones.

@@ -1,5 +1,5 @@
 // Layers: parsing, printing, verifying and simplifying the region form.
-#include "dialects/kerf/KerfDialect.h"
+#include "dialects/kerf/KerfLayers.h"
 #include "mlir/IR/PatternMatch.h"
 
 using namespace mlir;
@@ -122,4 +122,18 @@ struct DropUnused : OpRewritePattern<LayerOp> {
 
 void LayerOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
   patterns.add<ForwardResults, DropUnused>(context);
+}
+
+void kerf::inlineLayers(func::FuncOp program) {
+  SmallVector<LayerOp> layers;
+  program.walk<WalkOrder::PostOrder>([&](LayerOp layer) { layers.push_back(layer); });
+  IRRewriter rewriter(program.getContext());
+  for (LayerOp layer : layers) {
+    Operation *yield = layer.getBody().front().getTerminator();
+    rewriter.inlineBlockBefore(&layer.getBody().front(), layer, layer.getInputs());
+    // Read after inlining: the body may yield its arguments, which are the inputs now.
+    SmallVector<Value> results(yield->getOperands());
+    rewriter.eraseOp(yield);
+    rewriter.replaceOp(layer, results);
+  }
 }

@@ -1,9 +1,8 @@
 // Plans the arena. Sizes are linear in the extents of a step, so slots are shared by colouring, not by packing offsets:
 // the arena is the sum of the slots, a closed formula that the package can state, and smaller steps reuse the offsets
 // of the largest one.
-#include "dialects/kerf/KerfDialect.h"
+#include "dialects/kerf/KerfLayers.h"
 #include "passes/Passes.h"
-#include "mlir/IR/PatternMatch.h"
 
 namespace kerf {
 #define GEN_PASS_DEF_PLANMEMORY
@@ -14,21 +13,6 @@ using namespace mlir;
 using namespace kerf;
 
 namespace {
-
-/// Replaces each layer by its body.
-void inlineLayers(func::FuncOp program) {
-  SmallVector<LayerOp> layers;
-  program.walk<WalkOrder::PostOrder>([&](LayerOp layer) { layers.push_back(layer); });
-  IRRewriter rewriter(program.getContext());
-  for (LayerOp layer : layers) {
-    Operation *yield = layer.getBody().front().getTerminator();
-    rewriter.inlineBlockBefore(&layer.getBody().front(), layer, layer.getInputs());
-    // Read after inlining: the body may yield its arguments, which are the inputs now.
-    SmallVector<Value> results(yield->getOperands());
-    rewriter.eraseOp(yield);
-    rewriter.replaceOp(layer, results);
-  }
-}
 
 /// How much a slot of this size grows to hold that one, as bytes of a step with as many tokens as all other extents.
 int64_t getGrowth(const LinearForm &slot, const LinearForm &size) {
@@ -46,6 +30,8 @@ public:
   LogicalResult run() {
     if (!program.getBody().hasOneBlock())
       return program.emitOpError("must be straight-line code to be planned, got several blocks");
+    if (failed(checkOutputs()))
+      return failure();
     number();
     for (Operation &op : llvm::make_early_inc_range(body))
       if (failed(place(&op)))
@@ -58,6 +44,20 @@ public:
   }
 
 private:
+  /// The caller's memory is written and never read, so what goes there can go nowhere else.
+  LogicalResult checkOutputs() {
+    Operation *end = body.getTerminator();
+    for (OpOperand &output : end->getOpOperands()) {
+      if (!isa<RankedTensorType>(output.get().getType()))
+        continue;
+      if (!output.get().getDefiningOp<DestinationStyleOpInterface>() || !output.get().hasOneUse())
+        return end->emitOpError("output ")
+               << output.getOperandNumber() << " must be written by an op and read by nothing else to be planned, got "
+               << output.get();
+    }
+    return success();
+  }
+
   /// The last op that reads each tensor result, as its position in the program.
   void number() {
     int64_t position = 0;
