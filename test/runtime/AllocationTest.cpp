@@ -1,104 +1,8 @@
-// Nothing is allocated during a step. This program replaces malloc and its kin and the mapping calls with counting
-// ones, so it stands apart from the other tests; and it compares what a run touches with the certificate.
+// Nothing is allocated during a step; and what a run touches is compared with the certificate.
+#include "test/runtime/AllocationCounter.h"
 #include "test/runtime/fake/Fixture.h"
 
-#include <atomic>
-#include <cerrno>
 #include <cstdio>
-#include <fstream>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-extern "C" {
-void *__libc_malloc(size_t);
-void *__libc_calloc(size_t, size_t);
-void *__libc_realloc(void *, size_t);
-void *__libc_memalign(size_t, size_t);
-void __libc_free(void *);
-}
-
-namespace {
-
-std::atomic<bool> watching{false};
-std::atomic<uint64_t> calls{0};
-
-void count() {
-  if (watching.load(std::memory_order_relaxed))
-    calls.fetch_add(1, std::memory_order_relaxed);
-}
-
-// Counts calls from any thread while it lives.
-class Watch {
-public:
-  Watch() {
-    calls = 0;
-    watching = true;
-  }
-  ~Watch() { watching = false; }
-  uint64_t stop() {
-    watching = false;
-    return calls;
-  }
-};
-
-} // namespace
-
-// Visible, so that the shared libraries find these before libc's.
-#pragma GCC visibility push(default)
-extern "C" {
-void *malloc(size_t size) {
-  count();
-  return __libc_malloc(size);
-}
-void *calloc(size_t number, size_t size) {
-  count();
-  return __libc_calloc(number, size);
-}
-void *realloc(void *old, size_t size) {
-  count();
-  return __libc_realloc(old, size);
-}
-void *memalign(size_t alignment, size_t size) {
-  count();
-  return __libc_memalign(alignment, size);
-}
-void *aligned_alloc(size_t alignment, size_t size) {
-  count();
-  return __libc_memalign(alignment, size);
-}
-int posix_memalign(void **out, size_t alignment, size_t size) {
-  count();
-  *out = __libc_memalign(alignment, size);
-  return *out ? 0 : ENOMEM;
-}
-void free(void *old) {
-  count();
-  __libc_free(old);
-}
-void *mmap(void *address, size_t size, int protection, int flags, int file, off_t offset) {
-  count();
-  return reinterpret_cast<void *>(syscall(SYS_mmap, address, size, protection, flags, file, offset));
-}
-int munmap(void *address, size_t size) {
-  count();
-  return int(syscall(SYS_munmap, address, size));
-}
-int mprotect(void *address, size_t size, int protection) {
-  count();
-  return int(syscall(SYS_mprotect, address, size, protection));
-}
-int madvise(void *address, size_t size, int advice) {
-  count();
-  return int(syscall(SYS_madvise, address, size, advice));
-}
-void *sbrk(intptr_t) {
-  count();
-  errno = ENOMEM;
-  return reinterpret_cast<void *>(-1);
-}
-}
-#pragma GCC visibility pop
 
 using namespace kerf::test;
 
@@ -107,10 +11,10 @@ namespace {
 std::string sink;
 
 TEST(AllocationTest, TheCounterCounts) {
-  Watch watch;
+  AllocationWatch watch;
   std::string(1000, 'x').swap(sink);
   EXPECT_GE(watch.stop(), 1u);
-  Watch again;
+  AllocationWatch again;
   kerf_model *model = nullptr;
   kerf_model_open("/", &fakeLibrary(), nullptr, &model, nullptr);
   EXPECT_GE(again.stop(), 1u) << "calls from inside the runtime must be seen";
@@ -126,7 +30,7 @@ TEST(AllocationTest, NothingInAStep) {
     for (uint32_t tokens :
          {0u, 1u, kPageSize[1] - 1, kPageSize[1] + 1, kPageSize[0] - 1, kPageSize[0] + 1, 20u, kContext}) {
       const kerf_logits logits = tokens % 2 ? KERF_LOGITS_ALL : KERF_LOGITS_LAST;
-      Watch watch;
+      AllocationWatch watch;
       kerf_sequence *sequence = nullptr, *fork = nullptr;
       kerf_code code = kerf_sequence_create(context.handle, &sequence, nullptr);
       kerf_step_entry entries[2] = {{sequence, ids.data(), tokens, uint32_t(logits)}, {}};
@@ -149,17 +53,6 @@ TEST(AllocationTest, NothingInAStep) {
   }
 }
 
-uint64_t statusBytes(const char *key) {
-  std::ifstream file("/proc/self/status");
-  for (std::string word; file >> word;)
-    if (word == key) {
-      uint64_t kib = 0;
-      file >> kib;
-      return kib * 1024;
-    }
-  return 0;
-}
-
 // What opening, planning and running at the ceilings adds to the resident set stays within the certificate.
 TEST(AllocationTest, PeakWithinCertificate) {
   { // libraries, locale and allocator arenas that every use of the runtime pays once
@@ -167,8 +60,7 @@ TEST(AllocationTest, PeakWithinCertificate) {
     OpenContext context(model.handle, planOf(kContext, 2), 2);
     ASSERT_EQ(context.step({{context.create(), randomIds(1, kContext)}}), KERF_OK);
   }
-  std::ofstream("/proc/self/clear_refs") << 5; // resets VmHWM
-  const uint64_t before = statusBytes("VmHWM:");
+  const uint64_t before = resetPeakMemory();
   OpenModel model;
   kerf_plan_options options = planOf(4096, 512, 0, 4096);
   OpenContext context(model.handle, options, 2);
@@ -184,7 +76,7 @@ TEST(AllocationTest, PeakWithinCertificate) {
       entry.sequence = context.create();
     ASSERT_EQ(context.step(entries), KERF_OK) << context.error.message;
   }
-  const uint64_t peak = statusBytes("VmHWM:") - before;
+  const uint64_t peak = peakMemory() - before;
   std::printf("peak %llu bytes, certificate %llu bytes\n", (unsigned long long)peak, (unsigned long long)report.total);
   EXPECT_LE(peak, report.total);
   EXPECT_GT(peak * 2, report.total) << "a certificate far above the truth is of no use";
