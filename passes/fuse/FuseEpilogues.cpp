@@ -33,10 +33,10 @@ struct FuseGate : OpRewritePattern<GateOp> {
       return rewriter.notifyMatchFailure(gate, "gate and up have weights of different types");
     if (!lhs.getBias() != !rhs.getBias())
       return rewriter.notifyMatchFailure(gate, "only one of gate and up has a bias");
-    rewriter.replaceOpWithNewOp<GatedLinearOp>(gate, gate.getInit().getType(), gate.getActivation(), lhs.getInput(),
-                                               lhs.getWeight(), rhs.getWeight(), gate.getInit(), lhs.getBias(),
-                                               rhs.getBias())
-        ->setLoc(rewriter.getFusedLoc({lhs.getLoc(), rhs.getLoc(), gate.getLoc()}));
+    Location loc = rewriter.getFusedLoc({lhs.getLoc(), rhs.getLoc(), gate.getLoc()});
+    rewriter.replaceOp(gate, GatedLinearOp::create(rewriter, loc, gate.getInit().getType(), gate.getActivation(),
+                                                   lhs.getInput(), lhs.getWeight(), rhs.getWeight(), gate.getInit(),
+                                                   lhs.getBias(), rhs.getBias()));
     return success();
   }
 };
@@ -52,9 +52,9 @@ struct FuseResidual : OpRewritePattern<AddOp> {
     }
     if (!linear)
       return rewriter.notifyMatchFailure(add, "neither side is a linear of its own");
-    rewriter.replaceOpWithNewOp<LinearOp>(add, add.getInit().getType(), linear.getInput(), linear.getWeight(),
-                                          add.getInit(), linear.getBias(), residual)
-        ->setLoc(rewriter.getFusedLoc({linear.getLoc(), add.getLoc()}));
+    Location loc = rewriter.getFusedLoc({linear.getLoc(), add.getLoc()});
+    rewriter.replaceOp(add, LinearOp::create(rewriter, loc, add.getInit().getType(), linear.getInput(),
+                                             linear.getWeight(), add.getInit(), linear.getBias(), residual));
     return success();
   }
 };
