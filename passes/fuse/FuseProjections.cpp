@@ -1,8 +1,8 @@
 // Makes one linear of the query, key and value projections. The input is read once, and head norms, rotations and the
 // append follow in one op. It starts from attention because only there do the three meet.
 #include "dialects/kerf/KerfDialect.h"
-#include "passes/Passes.h"
 #include "mlir/IR/PatternMatch.h"
+#include "passes/Passes.h"
 
 namespace kerf {
 #define GEN_PASS_DEF_FUSEPROJECTIONS
@@ -29,8 +29,8 @@ struct RotatedProjection {
     found.norm = input.getDefiningOp<RmsNormOp>();
     if (found.norm) {
       // A norm over several heads at once is not a head norm.
-      if (!found.norm->hasOneUse() || found.norm.getScale().getType().getDimSize(0) !=
-                                          found.rope.getTable().getType().getDimSize(1))
+      if (!found.norm->hasOneUse() ||
+          found.norm.getScale().getType().getDimSize(0) != found.rope.getTable().getType().getDimSize(1))
         return failure();
       input = found.norm.getInput();
     }
@@ -69,12 +69,15 @@ public:
           linear.getInit().getType().getElementType() != value.getInit().getType().getElementType())
         return;
 
-    builder.setInsertionPoint(append);
-    Value weight = concat(linears, [](LinearOp op) { return op.getWeight(); });
-    Value bias = value.getBias() ? concat(linears, [](LinearOp op) { return op.getBias(); }) : Value();
-    if (!weight || (value.getBias() && !bias))
+    auto weights = findParts(linears, [](LinearOp op) { return op.getWeight(); });
+    auto biases =
+        value.getBias() ? findParts(linears, [](LinearOp op) { return op.getBias(); }) : SmallVector<WeightOp>();
+    if (failed(weights) || failed(biases))
       return;
-    replace(attention, append, *query, *key, value, weight, bias);
+    builder.setInsertionPoint(append);
+    Value weight = concat(*weights);
+    Value bias = biases->empty() ? Value() : concat(*biases);
+    replace(append, *query, *key, value, weight, bias);
   }
 
   /// Erases the weights that nothing reads any more.
@@ -91,16 +94,21 @@ public:
   }
 
 private:
-  /// A weight that joins what `get` takes of each linear; null if one of them is not a weight or the types differ.
-  Value concat(ArrayRef<LinearOp> linears, function_ref<Value(LinearOp)> get) {
+  /// The weights that `get` takes of each linear; fails if one of them is not a weight or the formats differ.
+  FailureOr<SmallVector<WeightOp>> findParts(ArrayRef<LinearOp> linears, function_ref<Value(LinearOp)> get) {
     SmallVector<WeightOp> parts;
     for (LinearOp linear : linears) {
       auto reference = get(linear).getDefiningOp<GetWeightOp>();
       auto part = reference ? symbols.lookup<WeightOp>(reference.getWeight()) : nullptr;
       if (!part || part.getFormat() != (parts.empty() ? part : parts.front()).getFormat())
-        return {};
+        return failure();
       parts.push_back(part);
     }
+    return parts;
+  }
+
+  /// A weight that joins `parts`.
+  Value concat(MutableArrayRef<WeightOp> parts) {
     SmallVector<Attribute> sources;
     SmallVector<Location> locations;
     int64_t rows = 0;
@@ -118,11 +126,11 @@ private:
     StringRef first = parts.front().getSymName();
     auto [path, suffix] = first.rsplit('.');
     std::string name = path.str();
-    for (WeightOp part : ArrayRef<WeightOp>(parts).drop_front())
+    for (WeightOp part : parts.drop_front())
       name += "+" + part.getSymName().rsplit('.').first.rsplit('.').second.str();
     name += "." + suffix.str();
 
-    OpBuilder atWeights(parts.front());
+    OpBuilder atWeights(parts.front().getOperation());
     auto joined = WeightOp::create(atWeights, builder.getFusedLoc(locations), name, type, parts.front().getFormat(),
                                    cast<SourceAttrInterface>(Attribute(source)));
     symbols.insert(joined);
@@ -130,27 +138,26 @@ private:
     return GetWeightOp::create(builder, joined.getLoc(), type, joined.getSymName());
   }
 
-  void replace(AttentionOp attention, KvAppendOp append, RotatedProjection &query, RotatedProjection &key,
-               LinearOp value, Value weight, Value bias) {
+  void replace(KvAppendOp append, RotatedProjection &query, RotatedProjection &key, LinearOp value, Value weight,
+               Value bias) {
     int64_t columns = cast<RankedTensorType>(weight.getType()).getDimSize(0);
     auto oldInit = query.linear.getInit().getType();
     auto type = RankedTensorType::get({oldInit.getDimSize(0), columns}, oldInit.getElementType());
     Location loc = builder.getFusedLoc({query.linear.getLoc(), key.linear.getLoc(), value.getLoc()});
     builder.setInsertionPoint(append);
-    Value rows = tensor::DimOp::create(builder, loc, query.linear.getInit(), 0);
-    if (auto empty = query.linear.getInit().getDefiningOp<tensor::EmptyOp>(); empty && empty.getNumOperands() == 1) {
-      rows.getDefiningOp()->erase();
-      rows = empty.getDynamicSizes().front();
-    }
+    auto empty = query.linear.getInit().getDefiningOp<tensor::EmptyOp>();
+    Value rows = empty && empty.getNumOperands() == 1
+                     ? empty.getDynamicSizes().front()
+                     : tensor::DimOp::create(builder, loc, query.linear.getInit(), 0).getResult();
     Value init = tensor::EmptyOp::create(builder, loc, type.getShape(), type.getElementType(), ValueRange{rows});
     Value projected = LinearOp::create(builder, loc, type, value.getInput(), weight, init, bias, Value());
     double eps = query.norm ? query.norm.getEpsAttr().getValueAsDouble() : 1e-6;
-    auto fused = RopeAppendOp::create(
-        builder, builder.getFusedLoc({query.rope.getLoc(), key.rope.getLoc(), append.getLoc()}),
-        query.rope.getInit().getType(), append.getCache().getType(), projected, query.rope.getTable(),
-        append.getBatch(), append.getCache(), query.rope.getInit(), query.norm ? query.norm.getScale() : Value(),
-        key.norm ? key.norm.getScale() : Value(), append.getGroupAttr(), append.getPlaneAttr(),
-        builder.getF64FloatAttr(eps));
+    auto fused =
+        RopeAppendOp::create(builder, builder.getFusedLoc({query.rope.getLoc(), key.rope.getLoc(), append.getLoc()}),
+                             query.rope.getInit().getType(), append.getCache().getType(), projected,
+                             query.rope.getTable(), append.getBatch(), append.getCache(), query.rope.getInit(),
+                             query.norm ? query.norm.getScale() : Value(), key.norm ? key.norm.getScale() : Value(),
+                             append.getGroupAttr(), append.getPlaneAttr(), builder.getF64FloatAttr(eps));
     query.rope.getResult().replaceAllUsesWith(fused.getQueries());
     append.getResult().replaceAllUsesWith(fused.getResult());
     append.erase();

@@ -1,0 +1,193 @@
+// What may be folded into a linear, and what must be left alone: a fold that is wrong gives wrong numbers or computes
+// a product twice.
+// RUN: kerf-opt %s --split-input-file --pass-pipeline='builtin.module(func.func(kerf-fuse-epilogues))' --mlir-print-debuginfo --mlir-print-local-scope | FileCheck %s
+
+// CHECK-LABEL: func.func @gate
+// CHECK-SAME: (%[[X:[a-z0-9]+]]: {{.*}}, %[[G:[a-z0-9]+]]: tensor<96x64xbf16> {{.*}}, %[[U:[a-z0-9]+]]: tensor<96x64xbf16>
+// CHECK-NOT: kerf.linear
+// CHECK: %[[INIT:.*]] = tensor.empty(%{{.*}}) : tensor<?x96xbf16>
+// CHECK: %[[Y:.*]] = kerf.gated_linear silu %[[X]], %[[G]], %[[U]] outs(%[[INIT]] : tensor<?x96xbf16>)
+// CHECK-SAME: loc(fused["gate", "up", "mlp"])
+// CHECK-NOT: kerf.gate
+// CHECK: return %[[Y]]
+func.func @gate(%x: tensor<?x64xbf16>, %g: tensor<96x64xbf16>, %u: tensor<96x64xbf16>, %t: index) -> tensor<?x96xbf16> {
+  %e0 = tensor.empty(%t) : tensor<?x96xf32>
+  %a = kerf.linear %x, %g outs(%e0 : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16> loc("gate")
+  %e1 = tensor.empty(%t) : tensor<?x96xf32>
+  %b = kerf.linear %x, %u outs(%e1 : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16> loc("up")
+  %e2 = tensor.empty(%t) : tensor<?x96xbf16>
+  %y = kerf.gate silu %a, %b outs(%e2 : tensor<?x96xbf16>) : tensor<?x96xf32>, tensor<?x96xf32> loc("mlp")
+  return %y : tensor<?x96xbf16>
+}
+
+// -----
+
+// The order of the biases is the order of the weights.
+// CHECK-LABEL: func.func @gate_biases
+// CHECK-SAME: (%[[X:[a-z0-9]+]]: {{.*}}, %[[G:[a-z0-9]+]]: tensor<96x64xbf16> {{.*}}, %[[U:[a-z0-9]+]]: tensor<96x64xbf16> {{.*}}, %[[GB:[a-z0-9]+]]: tensor<96xf32> {{.*}}, %[[UB:[a-z0-9]+]]: tensor<96xf32>
+// CHECK: kerf.gated_linear gelu %[[X]], %[[G]], %[[U]] bias(%[[GB]], %[[UB]] : tensor<96xf32>, tensor<96xf32>)
+func.func @gate_biases(%x: tensor<?x64xbf16>, %g: tensor<96x64xbf16>, %u: tensor<96x64xbf16>, %gb: tensor<96xf32>,
+                       %ub: tensor<96xf32>, %i: tensor<?x96xf32>, %j: tensor<?x96xbf16>) -> tensor<?x96xbf16> {
+  %b = kerf.linear %x, %u bias(%ub : tensor<96xf32>) outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %a = kerf.linear %x, %g bias(%gb : tensor<96xf32>) outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %y = kerf.gate gelu %a, %b outs(%j : tensor<?x96xbf16>) : tensor<?x96xf32>, tensor<?x96xf32>
+  return %y : tensor<?x96xbf16>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @gate_of_different_inputs
+// CHECK-COUNT-2: kerf.linear
+// CHECK: kerf.gate silu
+func.func @gate_of_different_inputs(%x: tensor<?x64xbf16>, %x1: tensor<?x64xbf16>, %g: tensor<96x64xbf16>,
+                                    %i: tensor<?x96xf32>, %j: tensor<?x96xbf16>) -> tensor<?x96xbf16> {
+  %a = kerf.linear %x, %g outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %b = kerf.linear %x1, %g outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %y = kerf.gate silu %a, %b outs(%j : tensor<?x96xbf16>) : tensor<?x96xf32>, tensor<?x96xf32>
+  return %y : tensor<?x96xbf16>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @gate_with_another_reader
+// CHECK-COUNT-2: kerf.linear
+// CHECK: kerf.gate silu
+func.func @gate_with_another_reader(%x: tensor<?x64xbf16>, %g: tensor<96x64xbf16>, %u: tensor<96x64xbf16>,
+                                    %i: tensor<?x96xf32>, %j: tensor<?x96xbf16>) -> (tensor<?x96xbf16>, tensor<?x96xf32>) {
+  %a = kerf.linear %x, %g outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %b = kerf.linear %x, %u outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %y = kerf.gate silu %a, %b outs(%j : tensor<?x96xbf16>) : tensor<?x96xf32>, tensor<?x96xf32>
+  return %y, %a : tensor<?x96xbf16>, tensor<?x96xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @gate_of_itself
+// CHECK: kerf.linear
+// CHECK: kerf.gate silu
+func.func @gate_of_itself(%x: tensor<?x64xbf16>, %g: tensor<96x64xbf16>, %i: tensor<?x96xf32>,
+                          %j: tensor<?x96xbf16>) -> tensor<?x96xbf16> {
+  %a = kerf.linear %x, %g outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %y = kerf.gate silu %a, %a outs(%j : tensor<?x96xbf16>) : tensor<?x96xf32>, tensor<?x96xf32>
+  return %y : tensor<?x96xbf16>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @gate_weights_of_different_types
+// CHECK-COUNT-2: kerf.linear
+// CHECK: kerf.gate silu
+func.func @gate_weights_of_different_types(%x: tensor<?x64xf32>, %g: tensor<96x64xbf16>, %u: tensor<96x64xf16>,
+                                           %i: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  %a = kerf.linear %x, %g outs(%i : tensor<?x96xf32>) : tensor<?x64xf32>, tensor<96x64xbf16>
+  %b = kerf.linear %x, %u outs(%i : tensor<?x96xf32>) : tensor<?x64xf32>, tensor<96x64xf16>
+  %y = kerf.gate silu %a, %b outs(%i : tensor<?x96xf32>) : tensor<?x96xf32>, tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @gate_with_one_bias
+// CHECK-COUNT-2: kerf.linear
+// CHECK: kerf.gate silu
+func.func @gate_with_one_bias(%x: tensor<?x64xbf16>, %g: tensor<96x64xbf16>, %u: tensor<96x64xbf16>, %gb: tensor<96xf32>,
+                              %i: tensor<?x96xf32>, %j: tensor<?x96xbf16>) -> tensor<?x96xbf16> {
+  %a = kerf.linear %x, %g bias(%gb : tensor<96xf32>) outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %b = kerf.linear %x, %u outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %y = kerf.gate silu %a, %b outs(%j : tensor<?x96xbf16>) : tensor<?x96xf32>, tensor<?x96xf32>
+  return %y : tensor<?x96xbf16>
+}
+
+// -----
+
+// A residual of the gate's side would be lost: gated_linear has none.
+// CHECK-LABEL: func.func @gate_of_a_residual
+// CHECK: kerf.linear {{.*}} residual(
+// CHECK: kerf.linear
+// CHECK: kerf.gate silu
+func.func @gate_of_a_residual(%x: tensor<?x64xbf16>, %g: tensor<96x64xbf16>, %u: tensor<96x64xbf16>, %r: tensor<?x96xf32>,
+                              %i: tensor<?x96xf32>, %j: tensor<?x96xbf16>) -> tensor<?x96xbf16> {
+  %a = kerf.linear %x, %g residual(%r : tensor<?x96xf32>) outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %b = kerf.linear %x, %u outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %y = kerf.gate silu %a, %b outs(%j : tensor<?x96xbf16>) : tensor<?x96xf32>, tensor<?x96xf32>
+  return %y : tensor<?x96xbf16>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @residual
+// CHECK-SAME: (%[[X:[a-z0-9]+]]: {{.*}}, %[[W:[a-z0-9]+]]: tensor<96x64xbf16> {{.*}}, %[[B:[a-z0-9]+]]: tensor<96xf32> {{.*}}, %[[R:[a-z0-9]+]]: tensor<?x96xf32> {{.*}}, %{{.*}}, %[[J:[a-z0-9]+]]: tensor<?x96xf32>
+// CHECK-NEXT: %[[Y:.*]] = kerf.linear %[[X]], %[[W]] bias(%[[B]] : tensor<96xf32>) residual(%[[R]] : tensor<?x96xf32>) outs(%[[J]] : tensor<?x96xf32>)
+// CHECK-SAME: loc(fused["down", "sum"])
+// CHECK-NEXT: return %[[Y]]
+func.func @residual(%x: tensor<?x64xbf16>, %w: tensor<96x64xbf16>, %b: tensor<96xf32>, %r: tensor<?x96xf32>,
+                    %i: tensor<?x96xf32>, %j: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  %a = kerf.linear %x, %w bias(%b : tensor<96xf32>) outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16> loc("down")
+  %y = kerf.add %r, %a outs(%j : tensor<?x96xf32>) : tensor<?x96xf32>, tensor<?x96xf32> loc("sum")
+  return %y : tensor<?x96xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @residual_on_the_right
+// CHECK-SAME: %[[R:[a-z0-9]+]]: tensor<?x96xf32>
+// CHECK: kerf.linear {{.*}} residual(%[[R]] : tensor<?x96xf32>)
+// CHECK-NOT: kerf.add
+func.func @residual_on_the_right(%r: tensor<?x96xf32>, %x: tensor<?x64xbf16>, %w: tensor<96x64xbf16>,
+                                 %i: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  %a = kerf.linear %x, %w outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %y = kerf.add %a, %r outs(%i : tensor<?x96xf32>) : tensor<?x96xf32>, tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// -----
+
+// Only one of two linears can take the sum; the other stays and is the residual.
+// CHECK-LABEL: func.func @residual_is_a_linear
+// CHECK: %[[A:.*]] = kerf.linear %{{[^ ]*}}, %{{[^ ]*}} outs
+// CHECK: kerf.linear {{.*}} residual(%[[A]] : tensor<?x96xf32>)
+// CHECK-NOT: kerf.add
+func.func @residual_is_a_linear(%x: tensor<?x64xbf16>, %w: tensor<96x64xbf16>, %v: tensor<96x64xbf16>,
+                                %i: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  %a = kerf.linear %x, %w outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %b = kerf.linear %x, %v outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %y = kerf.add %a, %b outs(%i : tensor<?x96xf32>) : tensor<?x96xf32>, tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @residual_already_present
+// CHECK: kerf.linear {{.*}} residual(
+// CHECK: kerf.add
+func.func @residual_already_present(%x: tensor<?x64xbf16>, %w: tensor<96x64xbf16>, %r: tensor<?x96xf32>,
+                                    %i: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  %a = kerf.linear %x, %w residual(%r : tensor<?x96xf32>) outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %y = kerf.add %r, %a outs(%i : tensor<?x96xf32>) : tensor<?x96xf32>, tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @residual_with_another_reader
+// CHECK: %[[A:.*]] = kerf.linear %{{[^ ]*}}, %{{[^ ]*}} outs
+// CHECK: %[[Y:.*]] = kerf.add %{{.*}}, %[[A]]
+// CHECK: return %[[Y]], %[[A]]
+func.func @residual_with_another_reader(%x: tensor<?x64xbf16>, %w: tensor<96x64xbf16>, %r: tensor<?x96xf32>,
+                                        %i: tensor<?x96xf32>) -> (tensor<?x96xf32>, tensor<?x96xf32>) {
+  %a = kerf.linear %x, %w outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %y = kerf.add %r, %a outs(%i : tensor<?x96xf32>) : tensor<?x96xf32>, tensor<?x96xf32>
+  return %y, %a : tensor<?x96xf32>, tensor<?x96xf32>
+}
+
+// -----
+
+// Twice the same linear is two readers of it.
+// CHECK-LABEL: func.func @doubled
+// CHECK: %[[A:.*]] = kerf.linear %{{[^ ]*}}, %{{[^ ]*}} outs
+// CHECK: kerf.add %[[A]], %[[A]]
+func.func @doubled(%x: tensor<?x64xbf16>, %w: tensor<96x64xbf16>, %i: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  %a = kerf.linear %x, %w outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %y = kerf.add %a, %a outs(%i : tensor<?x96xf32>) : tensor<?x96xf32>, tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
