@@ -1,12 +1,13 @@
 #include "codegen/driver/Compiler.h"
-#include "codegen/driver/Outputs.h"
 #include "codegen/VerifyNumerics.h"
+#include "codegen/driver/Outputs.h"
 #include "codegen/package/Header.h"
 #include "codegen/package/Package.h"
 #include "codegen/package/Weights.h"
 #include "codegen/reference/ReferenceEvaluator.h"
 #include "codegen/x86/Library.h"
 #include "codegen/x86/Passes.h"
+#include "codegen/x86/Variant.h"
 #include "dialects/import/Checkpoint.h"
 #include "kerf/names.h"
 #include "passes/Passes.h"
@@ -23,8 +24,7 @@
 using namespace mlir;
 using namespace kerf;
 
-/// Version of the compiler, as packages record it.
-static constexpr llvm::StringLiteral compilerVersion = "kerf " KERF_VERSION " (LLVM " LLVM_VERSION_STRING ")";
+llvm::StringRef kerf::getCompilerVersion() { return "kerf " KERF_VERSION " (LLVM " LLVM_VERSION_STRING ")"; }
 
 struct Compiler::Objects {
   std::vector<x86::ObjectFile> files;
@@ -40,13 +40,31 @@ Compiler::Compiler(MLIRContext &context, const CompileOptions &options, Progress
 LogicalResult Compiler::fail(const Twine &message) { return emitError(UnknownLoc::get(&context), message); }
 LogicalResult Compiler::fail(llvm::Error error) { return fail(llvm::toString(std::move(error))); }
 
-LogicalResult Compiler::run() {
+LogicalResult Compiler::checkOptions() {
   if (options.from && *options.from >= Phase::Object)
     return fail("a compilation can resume from import, optimize, memory, kernels or llvm, got " +
                 getPhaseName(*options.from));
   if (options.from && *options.from >= options.to)
     return fail("the last phase must come after the one resumed from (" + getPhaseName(*options.from) + "), got " +
                 getPhaseName(options.to));
+  for (const std::string &name : options.variants) {
+    if (x86::findVariant(name))
+      continue;
+    std::string known;
+    for (const x86::Variant &variant : x86::variants())
+      known += (Twine(" ") + variant.name).str();
+    return fail("--variants must be among" + known + ", got '" + name + "'");
+  }
+  // Not after minutes of work.
+  if (options.to == Phase::Package)
+    if (llvm::Error error = Outputs::check(getOutputDirectory()))
+      return fail(std::move(error));
+  return success();
+}
+
+LogicalResult Compiler::run() {
+  if (failed(checkOptions()))
+    return failure();
   using Step = std::function<LogicalResult()>;
   const std::pair<Phase, Step> steps[] = {
       {Phase::Import, [&] { return runImport(); }},
@@ -63,8 +81,10 @@ LogicalResult Compiler::run() {
        [&] {
          return runPasses(Phase::Kernels, [&](PassManager &pm) {
            x86::KernelsPhaseOptions kernels;
-           for (const std::string &variant : options.variants)
-             kernels.variants.push_back(variant);
+           // In ascending order, each once, however they were given.
+           for (const x86::Variant &variant : x86::variants())
+             if (llvm::is_contained(options.variants, variant.name))
+               kernels.variants.push_back(variant.name);
            x86::buildKernelsPhase(pm, kernels);
          });
        }},
@@ -172,7 +192,7 @@ LogicalResult Compiler::runPackage() {
   PackageInput input;
   input.module = *module;
   input.checkpoint = &*checkpoint;
-  input.compilerVersion = compilerVersion.str();
+  input.compilerVersion = getCompilerVersion().str();
   input.compilerFlags = describeFlags(*module);
   input.target = "x86-64";
   input.threads = options.threads;
@@ -197,8 +217,7 @@ LogicalResult Compiler::runPackage() {
   // All three are written under temporary names and get their own names once all are whole.
   std::string name = model.getName().str();
   Outputs outputs;
-  std::string directory = options.output.empty() ? "." : options.output;
-  if (llvm::Error error = outputs.begin(directory))
+  if (llvm::Error error = outputs.begin(getOutputDirectory()))
     return fail(std::move(error));
   std::string library = outputs.add(KERF_LIBRARY_PREFIX + name + KERF_LIBRARY_SUFFIX);
   std::string header = outputs.add(name + KERF_HEADER_SUFFIX);
@@ -238,9 +257,20 @@ LogicalResult Compiler::dump(Phase phase) {
       if (!file)
         return fail(problem);
       file->os() << text;
-      file->keep();
+      if (failed(finish(*file, path)))
+        return failure();
     }
   }
+  return success();
+}
+
+LogicalResult Compiler::finish(llvm::ToolOutputFile &file, StringRef path) {
+  file.os().flush();
+  if (std::error_code error = file.os().error()) {
+    file.os().clear_error();
+    return fail("cannot write " + path + ": " + error.message());
+  }
+  file.keep();
   return success();
 }
 
@@ -253,8 +283,7 @@ LogicalResult Compiler::writeModule(StringRef path) {
   // Locations name the parts of the model; later phases report by them.
   flags.enableDebugInfo(true, /*prettyForm=*/false);
   module->print(file->os(), flags);
-  file->keep();
-  return success();
+  return finish(*file, path);
 }
 
 std::string Compiler::summarize(Phase phase) {
@@ -291,7 +320,7 @@ std::string Compiler::summarize(Phase phase) {
     return llvm::formatv("{0} objects, {1} KiB", objects->files.size(), bytes >> 10);
   }
   case Phase::Package:
-    return llvm::formatv("{0}: {1}", options.output.empty() ? "." : options.output, getModel(*module).getName());
+    return llvm::formatv("{0}: {1}", getOutputDirectory(), getModel(*module).getName());
   }
   llvm_unreachable("every phase has a summary");
 }

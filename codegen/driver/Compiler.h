@@ -17,7 +17,14 @@
 #include <string>
 #include <vector>
 
+namespace llvm {
+class ToolOutputFile;
+} // namespace llvm
+
 namespace kerf {
+
+/// Version of the compiler, as packages record it.
+llvm::StringRef getCompilerVersion();
 
 /// What to compile, how, and what to write.
 struct CompileOptions {
@@ -57,6 +64,7 @@ public:
   mlir::LogicalResult run();
 
 private:
+  mlir::LogicalResult checkOptions();
   mlir::LogicalResult runImport();
   mlir::LogicalResult runParse();
   mlir::LogicalResult runPasses(Phase phase, llvm::function_ref<void(mlir::PassManager &)> build);
@@ -64,9 +72,11 @@ private:
   mlir::LogicalResult runPackage();
   mlir::LogicalResult dump(Phase phase);
   mlir::LogicalResult writeModule(llvm::StringRef path);
+  mlir::LogicalResult finish(llvm::ToolOutputFile &file, llvm::StringRef path);
   mlir::LogicalResult fail(llvm::Error error);
   mlir::LogicalResult fail(const llvm::Twine &message);
   bool runs(Phase phase) const { return (!options.from || phase > *options.from) && phase <= options.to; }
+  std::string getOutputDirectory() const { return options.output.empty() ? "." : options.output; }
   std::string summarize(Phase phase);
 
   mlir::MLIRContext &context;

@@ -18,13 +18,29 @@ Outputs::~Outputs() {
   }
 }
 
+llvm::Error Outputs::check(llvm::StringRef directory) {
+  // Of a directory that is still to be made, the nearest one that is there decides.
+  llvm::StringRef nearest = directory;
+  while (!llvm::sys::fs::exists(nearest)) {
+    nearest = llvm::sys::path::parent_path(nearest);
+    if (nearest.empty())
+      nearest = ".";
+  }
+  if (!llvm::sys::fs::is_directory(nearest))
+    return llvm::createStringError("the output directory must be a directory, but %s is a file; choose another with -o",
+                                   nearest.str().c_str());
+  if (std::error_code error = llvm::sys::fs::access(nearest, llvm::sys::fs::AccessMode::Write))
+    return llvm::createStringError(error, "cannot write to the output directory %s: %s; choose another with -o",
+                                   nearest.str().c_str(), error.message().c_str());
+  return llvm::Error::success();
+}
+
 llvm::Error Outputs::begin(llvm::StringRef path) {
   directory = path.str();
+  if (llvm::Error error = check(directory))
+    return error;
   if (std::error_code error = llvm::sys::fs::create_directories(directory, true, llvm::sys::fs::all_all))
     return llvm::createStringError(error, "cannot make the output directory %s: %s; choose another with -o",
-                                   directory.c_str(), error.message().c_str());
-  if (std::error_code error = llvm::sys::fs::access(directory, llvm::sys::fs::AccessMode::Write))
-    return llvm::createStringError(error, "cannot write to the output directory %s: %s; choose another with -o",
                                    directory.c_str(), error.message().c_str());
   return llvm::Error::success();
 }

@@ -19,6 +19,8 @@ public:
   Outputs &operator=(const Outputs &) = delete;
   ~Outputs();
 
+  /// Whether `begin` can be expected to succeed, without making anything: so that a long compilation fails early.
+  static llvm::Error check(llvm::StringRef directory);
   /// Makes the directory where there is none and checks that it can be written.
   llvm::Error begin(llvm::StringRef directory);
   /// The path to write the file `name` to, until `commit`.

@@ -8,7 +8,7 @@ Progress::Progress(llvm::raw_fd_ostream &stream, bool quiet)
     : stream(stream), quiet(quiet), terminal(stream.is_displayed()) {}
 
 void Progress::clearLine() {
-  if (terminal)
+  if (!quiet && terminal)
     stream << "\r\x1b[K";
 }
 

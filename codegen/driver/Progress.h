@@ -25,13 +25,14 @@ public:
   void update(uint64_t done, uint64_t total, llvm::StringRef unit);
   /// The phase is finished; `summary` says what came of it.
   void end(llvm::StringRef summary);
+  /// Takes the unfinished line away, so that something else can be printed there.
+  void clearLine();
   /// A line of its own between phases.
   void note(const llvm::Twine &text);
 
 private:
   using Clock = std::chrono::steady_clock;
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start).count(); }
-  void clearLine();
 
   llvm::raw_fd_ostream &stream;
   bool quiet, terminal;

@@ -10,14 +10,15 @@
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/SourceMgr.h"
+#include "llvm/Support/WithColor.h"
 
 using namespace mlir;
 namespace cl = llvm::cl;
 
 static cl::OptionCategory category("kerf-compile options");
 
-static cl::opt<std::string> input(cl::Positional, cl::Required, cl::desc("<checkpoint directory, or IR to resume from>"),
-                                  cl::cat(category));
+static cl::opt<std::string> input(cl::Positional, cl::Required,
+                                  cl::desc("<checkpoint directory, or IR to resume from>"), cl::cat(category));
 static cl::opt<std::string> output("o", cl::value_desc("path"), cl::cat(category),
                                    cl::desc("Directory of the three files (default: .); with --compile-to, the file "
                                             "for the IR (default: standard output)"));
@@ -34,8 +35,9 @@ static cl::list<std::string> variants("variants", cl::CommaSeparated, cl::value_
                                       cl::desc("CPU variants in the artifact (default: all)"), cl::cat(category));
 static cl::opt<bool> fuse("fuse", cl::desc("Fuse projections, gating and residual sums (default: true)"),
                           cl::init(true), cl::cat(category));
-static cl::opt<std::string> compileTo("compile-to", cl::value_desc("phase"), cl::cat(category),
-                                      cl::desc("Stop after import, optimize, memory, kernels, llvm, object or package"));
+static cl::opt<std::string>
+    compileTo("compile-to", cl::value_desc("phase"), cl::cat(category),
+              cl::desc("Stop after import, optimize, memory, kernels, llvm, object or package"));
 static cl::opt<std::string> compileFrom("compile-from", cl::value_desc("phase"), cl::cat(category),
                                         cl::desc("The input is what this phase wrote"));
 static cl::opt<std::string> dumpPhases("dump-phases-to", cl::value_desc("directory"), cl::cat(category),
@@ -61,12 +63,33 @@ static std::optional<kerf::Phase> parsePhase(const cl::opt<std::string> &option)
   std::exit(1);
 }
 
+/// Prints a diagnostic that points into no file; one that does is left to the handler that shows the line.
+static LogicalResult printWithoutSource(Diagnostic &diagnostic) {
+  if (diagnostic.getLocation()->findInstanceOf<FileLineColLoc>())
+    return failure();
+  auto print = [](Diagnostic &part) {
+    llvm::raw_ostream &stream = part.getSeverity() == DiagnosticSeverity::Error     ? llvm::WithColor::error()
+                                : part.getSeverity() == DiagnosticSeverity::Warning ? llvm::WithColor::warning()
+                                : part.getSeverity() == DiagnosticSeverity::Note    ? llvm::WithColor::note()
+                                                                                    : llvm::WithColor::remark();
+    // Which part of the model it is about.
+    if (auto name = part.getLocation()->findInstanceOf<NameLoc>())
+      stream << name.getName().getValue() << ": ";
+    stream << part << '\n';
+  };
+  print(diagnostic);
+  for (Diagnostic &note : diagnostic.getNotes())
+    print(note);
+  return success();
+}
+
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   registerAsmPrinterCLOptions();
   registerMLIRContextCLOptions();
   registerPassManagerCLOptions();
   registerDefaultTimingManagerCLOptions();
+  cl::SetVersionPrinter([](llvm::raw_ostream &stream) { stream << kerf::getCompilerVersion() << '\n'; });
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(argc, argv,
                               "Kerf compiler: a Hugging Face checkpoint to libMODEL.so, MODEL.h and MODEL.kerf\n");
@@ -92,13 +115,19 @@ int main(int argc, char **argv) {
   kerf::registerDialects(registry);
   MLIRContext context(registry);
   context.loadAllAvailableDialects();
+  // A whole module beside every message would hide it.
+  context.printOpOnDiagnostic(false);
+  kerf::Progress progress(llvm::errs(), quiet);
   llvm::SourceMgr sources;
-  SourceMgrDiagnosticHandler handler(sources, &context);
+  SourceMgrDiagnosticHandler sourceHandler(sources, &context);
+  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+    progress.clearLine();
+    return printWithoutSource(diagnostic);
+  });
 
   DefaultTimingManager timing;
   applyDefaultTimingManagerCLOptions(timing);
   TimingScope root = timing.getRootScope();
-  kerf::Progress progress(llvm::errs(), quiet);
   kerf::Compiler compiler(context, options, progress, root, [&](PassManager &pm) {
     pm.enableTiming(root);
     return applyPassManagerCLOptions(pm);
