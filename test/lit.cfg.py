@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import subprocess
 
 import lit.formats
 
@@ -46,3 +47,17 @@ ptxas = shutil.which("ptxas", path=os.pathsep.join([os.environ.get("PATH", ""), 
 if ptxas:
     config.available_features.add("ptxas")
     config.substitutions.append((r"(?<![-.\w/])ptxas(?![-.\w/])", ptxas))
+
+
+# What only root may do: change the root directory, mount a small disk.
+def succeeds(*command):
+    try:
+        return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    except OSError:
+        return False
+
+
+if succeeds("chroot", "/", "true"):
+    config.available_features.add("chroot")
+if succeeds("unshare", "--mount", "mount", "-t", "tmpfs", "-o", "size=64k", "none", "/tmp"):
+    config.available_features.add("mount")

@@ -16,6 +16,9 @@ Outputs::~Outputs() {
     llvm::sys::fs::remove(file.temporary);
     llvm::sys::DontRemoveFileOnSignal(file.temporary);
   }
+  // Fails, as it should, where something lies in it.
+  if (made)
+    (void)llvm::sys::fs::remove(directory);
 }
 
 llvm::Error Outputs::check(llvm::StringRef directory) {
@@ -39,6 +42,7 @@ llvm::Error Outputs::begin(llvm::StringRef path) {
   directory = path.str();
   if (llvm::Error error = check(directory))
     return error;
+  made = !llvm::sys::fs::exists(directory);
   if (std::error_code error = llvm::sys::fs::create_directories(directory, true, llvm::sys::fs::all_all))
     return llvm::createStringError(error, "cannot make the output directory %s: %s; choose another with -o",
                                    directory.c_str(), error.message().c_str());
@@ -76,6 +80,7 @@ llvm::Error Outputs::commit() {
     llvm::sys::DontRemoveFileOnSignal(file.temporary);
   }
   files.clear();
+  made = false;
   flush(directory);
   return llvm::Error::success();
 }

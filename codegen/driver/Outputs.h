@@ -11,7 +11,7 @@
 namespace kerf {
 
 /// Files of one directory, written under temporary names in that directory and renamed once all are whole. What was
-/// not committed is removed, also on a signal that LLVM handles.
+/// not committed is removed, also on a signal that LLVM handles, and a directory made for it too.
 class Outputs {
 public:
   Outputs() = default;
@@ -33,6 +33,7 @@ private:
     std::string temporary, path;
   };
   std::string directory;
+  bool made = false;
   std::vector<File> files;
 };
 

@@ -11,8 +11,8 @@
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/DerivedTypes.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
 #include "llvm/Support/ThreadPool.h"
 #include "llvm/Support/raw_ostream.h"
@@ -129,11 +129,11 @@ public:
     for (auto group : module.getOps<KvGroupOp>())
       caches.push_back(structure({i32(group.getPlanes()), i32(group.getPageSize()), i64(getPageBytes(group))}));
 
-    llvm::Constant *table = structure(
-        {i32(KERF_ABI_VERSION), i32(sizeof(kerf_library)), llvm::ConstantDataArray::get(context, buildId),
-         text(model.getName()), i32(variants.size()), i32(programs.size()), i32(weightBytes.size()), i32(caches.size()),
-         array(variants), array(programs), array(packed), array(caches), i32(model.getVocabulary()),
-         i32(model.getContext())});
+    llvm::Constant *table =
+        structure({i32(KERF_ABI_VERSION), i32(sizeof(kerf_library)), llvm::ConstantDataArray::get(context, buildId),
+                   text(model.getName()), i32(variants.size()), i32(programs.size()), i32(weightBytes.size()),
+                   i32(caches.size()), array(variants), array(programs), array(packed), array(caches),
+                   i32(model.getVocabulary()), i32(model.getContext())});
     if (output.getDataLayout().getTypeAllocSize(table->getType()) != sizeof(kerf_library))
       return llvm::createStringError("the table must be as large as kerf_library in kerf/abi.h: %zu bytes, got %llu",
                                      sizeof(kerf_library),
@@ -171,8 +171,8 @@ private:
   }
   llvm::Constant *form(SizeAttr size) {
     LinearForm form = getLinearForm(size);
-    return structure({llvm::ConstantDataArray::get(context, ArrayRef<uint64_t>(std::vector<uint64_t>(
-                                                                form.coefficient.begin(), form.coefficient.end())))});
+    return structure({llvm::ConstantDataArray::get(
+        context, ArrayRef<uint64_t>(std::vector<uint64_t>(form.coefficient.begin(), form.coefficient.end())))});
   }
 
   llvm::Expected<llvm::Constant *> writeVariant(VariantOp op) {
@@ -193,15 +193,17 @@ private:
                                 i32(static_cast<uint32_t>(kernel.getExtent())), i32(kernel.getTile()),
                                 i32(kernel.getColumns()), i32(0), i64(kernel.getStack())}));
     }
-    return structure({text(op.getSymName()), i64(variant->features), i32(list.size()), i32(op.getAttentionTile()),
-                      array(list)});
+    return structure(
+        {text(op.getSymName()), i64(variant->features), i32(list.size()), i32(op.getAttentionTile()), array(list)});
   }
 
   llvm::Constant *writeOperand(Attribute operand) {
     uint32_t kind = 0, index = 0, plane = 0;
     llvm::TypeSwitch<Attribute>(operand)
         .Case([&](SlotRefAttr slot) { kind = KERF_OPERAND_SLOT, index = slot.getIndex(); })
-        .Case([&](WeightRefAttr weight) { kind = KERF_OPERAND_WEIGHT, index = weights.lookup(weight.getWeight().getAttr()); })
+        .Case([&](WeightRefAttr weight) {
+          kind = KERF_OPERAND_WEIGHT, index = weights.lookup(weight.getWeight().getAttr());
+        })
         .Case([&](StepRefAttr step) {
           kind = KERF_OPERAND_STEP, index = static_cast<uint32_t>(step.getField());
           plane = step.getGroup() ? groups.lookup(step.getGroup().getAttr()) : 0;
@@ -219,14 +221,14 @@ private:
       std::vector<llvm::Constant *> operands;
       for (Attribute operand : dispatch.getOperands_())
         operands.push_back(writeOperand(operand));
-      dispatches.push_back(structure({i32(kernels.lookup(dispatch.getKernel())), i32(operands.size()), array(operands),
-                                      text(dispatch.getOrigin()), form(dispatch.getBytes()),
-                                      form(dispatch.getOperations())}));
+      dispatches.push_back(
+          structure({i32(kernels.lookup(dispatch.getKernel())), i32(operands.size()), array(operands),
+                     text(dispatch.getOrigin()), form(dispatch.getBytes()), form(dispatch.getOperations())}));
     }
     for (Attribute slot : program.getSlots())
       slots.push_back(structure({form(cast<SizeAttr>(slot))}));
-    return structure({text(program.getSymName()), i32(dispatches.size()), i32(slots.size()), array(dispatches),
-                      array(slots)});
+    return structure(
+        {text(program.getSymName()), i32(dispatches.size()), i32(slots.size()), array(dispatches), array(slots)});
   }
 
   ModuleOp module;
@@ -263,7 +265,9 @@ llvm::Expected<ObjectFile> kerf::x86::compileLibraryTable(ModuleOp module, const
 uint64_t kerf::x86::getPageBytes(KvGroupOp group) {
   Type element = group.getElement();
   CacheLayout layout{group.getHeads(), group.getHeadDim(), group.getPageSize(),
-                     element.isBF16() ? Element::BF16 : element.isF16() ? Element::F16 : Element::F32};
+                     element.isBF16()  ? Element::BF16
+                     : element.isF16() ? Element::F16
+                                       : Element::F32};
   return layout.pageBytes();
 }
 
@@ -283,9 +287,13 @@ llvm::Error kerf::x86::linkLibrary(ArrayRef<ObjectFile> objects, StringRef model
     return llvm::createStringError(error, "cannot make a temporary directory for linking");
   llvm::scope_exit cleanUp([&] { llvm::sys::fs::remove_directories(directory); });
 
+  // The linker maps its output, and dies where the disk cannot hold it: so it writes beside the objects, and what it
+  // wrote is copied, which can fail in words.
+  llvm::SmallString<128> linked = directory;
+  llvm::sys::path::append(linked, "linked.so");
   std::string soname = (KERF_LIBRARY_PREFIX + modelName + KERF_LIBRARY_SUFFIX).str();
-  std::vector<std::string> arguments = {*linker,         "-shared", "-o", path.str(), "-soname", soname,
-                                        "--build-id=none", "-z",      "defs", "-z",     "now"};
+  std::vector<std::string> arguments = {
+      *linker, "-shared", "-o", linked.str().str(), "-soname", soname, "--build-id=none", "-z", "defs", "-z", "now"};
   for (const ObjectFile &object : objects) {
     llvm::SmallString<128> file = directory;
     llvm::sys::path::append(file, object.name + ".o");
@@ -309,7 +317,15 @@ llvm::Error kerf::x86::linkLibrary(ArrayRef<ObjectFile> objects, StringRef model
   if (llvm::sys::ExecuteAndWait(*linker, references, std::nullopt, redirects, 0, 0, &problem) != 0) {
     if (auto text = llvm::MemoryBuffer::getFile(log); text && !(*text)->getBuffer().empty())
       problem = (*text)->getBuffer().str();
-    return llvm::createStringError("linking %s failed: %s", path.str().c_str(), problem.c_str());
+    return llvm::createStringError("linking %s in %s failed: %s", path.str().c_str(), directory.c_str(),
+                                   StringRef(problem).trim().str().c_str());
   }
+  std::error_code error = llvm::sys::fs::copy_file(linked, path);
+  if (!error)
+    error = llvm::sys::fs::setPermissions(
+        path, static_cast<llvm::sys::fs::perms>(llvm::sys::fs::all_all & ~llvm::sys::fs::getUmask()));
+  if (error)
+    return llvm::createStringError(error, "cannot write %s: %s; free space or choose another output directory",
+                                   path.str().c_str(), error.message().c_str());
   return llvm::Error::success();
 }
