@@ -31,8 +31,8 @@ static int32_t likeliest(const float *logits, uint32_t vocabulary) {
 }
 
 // The same tokens by kerf_context_step. Returns how many of `expected` came out again.
-static uint32_t step_by_step(kerf_model *model, kerf_context *context, uint32_t vocabulary, const char *prompt,
-                             const int32_t *expected, uint32_t count) {
+static uint32_t step_by_step(kerf_model *model, kerf_context *context, uint32_t vocabulary, uint32_t max_tokens,
+                             const char *prompt, const int32_t *expected, uint32_t count) {
   kerf_error error;
   size_t prompt_count = 0;
   check(kerf_tokenize(model, prompt, strlen(prompt), 0, NULL, 0, &prompt_count, &error), &error);
@@ -43,9 +43,15 @@ static uint32_t step_by_step(kerf_model *model, kerf_context *context, uint32_t 
 
   kerf_sequence *sequence = NULL;
   check(kerf_sequence_create(context, &sequence, &error), &error);
-  kerf_step_entry entry = {
-      .sequence = sequence, .ids = ids, .count = (uint32_t)prompt_count, .logits = KERF_LOGITS_LAST};
+  kerf_step_entry entry = {.sequence = sequence, .ids = ids, .logits = KERF_LOGITS_NONE};
   kerf_step step = {.struct_size = sizeof step, .entry_size = sizeof entry, .entry_count = 1, .entries = &entry};
+  // A step takes as many tokens as were planned: all of a long prompt but its last part goes ahead, without logits.
+  uint32_t left = (uint32_t)prompt_count;
+  for (entry.count = max_tokens; left > max_tokens; left -= max_tokens, entry.ids += max_tokens)
+    check(kerf_context_step(context, &step, &error), &error);
+  entry.count = left;
+  entry.logits = KERF_LOGITS_LAST;
+
   uint32_t same = 0;
   int32_t token = 0;
   for (uint32_t i = 0; i < count; ++i) {
@@ -86,7 +92,8 @@ int main(int argc, char **argv) {
   check(kerf_generate(context, &options, &result, &error), &error);
   printf("\n");
 
-  const uint32_t same = step_by_step(model, context, info.vocabulary, argv[2], result.ids, result.id_count);
+  const uint32_t same =
+      step_by_step(model, context, info.vocabulary, report.max_tokens, argv[2], result.ids, result.id_count);
   fprintf(stderr, "%s (%s): %u tokens, end: %s; %u of them again step by step; planned %llu bytes\n", info.name,
           info.variant, result.id_count, kerf_finish_name((kerf_finish)result.finish), same,
           (unsigned long long)report.total);
