@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <spawn.h>
 #include <sys/file.h>
@@ -73,7 +75,10 @@ private:
 
 std::string kerf::test::compileCheckpoint(const std::string &checkpoint, const std::string &computeType) {
   const std::string name = fs::path(checkpoint).filename();
-  const fs::path directory = fs::path(KERF_COMPILED_DIR) / (name + "-" + computeType);
+  // Checkpoints of one name in different places have directories of their own.
+  char place[20];
+  std::snprintf(place, sizeof place, "-%zx", std::hash<std::string>()(checkpoint));
+  const fs::path directory = fs::path(KERF_COMPILED_DIR) / (name + "-" + computeType + place);
   fs::create_directories(directory);
   const std::string stamp = directory / "stamp", log = directory / "log", package = directory / (name + ".kerf");
   const std::string wanted = fingerprint(checkpoint);
