@@ -1,5 +1,5 @@
-// Compiled models against the reference path, which rounds where the ops' contracts round: ragged steps of random
-// shapes on tiny checkpoints of odd sizes.
+// Compiled models against the reference path, which rounds where the ops' contracts round, and against each text alone,
+// bit for bit: ragged steps of random shapes on tiny checkpoints of odd sizes.
 #include "codegen/package/Source.h"
 #include "codegen/reference/Model.h"
 #include "dialects/import/Import.h"
@@ -108,6 +108,7 @@ TEST_P(CompiledReference, RaggedStepsAgree) {
   std::vector<std::unique_ptr<CompiledContext>> contexts;
   std::vector<std::vector<kerf_sequence *>> sequences;
   std::vector<std::vector<double>> distances;
+  std::vector<std::vector<LogitRows>> alone; // of each variant, of each text
   for (const char *variant : allVariants) {
     auto model = std::make_unique<CompiledModel>(package, variant);
     if (!model->handle)
@@ -123,6 +124,9 @@ TEST_P(CompiledReference, RaggedStepsAgree) {
       sequences.back().push_back(contexts.back()->create());
     models.push_back(std::move(model));
     distances.emplace_back();
+    alone.emplace_back();
+    for (const std::vector<int32_t> &text : texts)
+      alone.back().push_back(logitsAlone(*models.back(), text));
   }
   if (models.empty())
     GTEST_SKIP() << "no variant runs on this CPU";
@@ -135,6 +139,7 @@ TEST_P(CompiledReference, RaggedStepsAgree) {
     std::shuffle(order.begin(), order.end(), random);
     std::vector<reference::Piece> pieces;
     std::vector<int32_t> logitRows;
+    std::vector<std::pair<size_t, size_t>> origins; // text and position of each row of logits
     std::vector<kerf_logits> logits;
     int32_t rows = 0;
     for (size_t i : order) {
@@ -144,8 +149,10 @@ TEST_P(CompiledReference, RaggedStepsAgree) {
       logits.push_back(kerf_logits(draw(random, KERF_LOGITS_NONE, KERF_LOGITS_ALL)));
       pieces.push_back({int32_t(i), llvm::ArrayRef(texts[i]).slice(texts[i].size() - rest, count)});
       for (uint32_t row = 0; row < count; ++row)
-        if (logits.back() == KERF_LOGITS_ALL || (logits.back() == KERF_LOGITS_LAST && row + 1 == count))
+        if (logits.back() == KERF_LOGITS_ALL || (logits.back() == KERF_LOGITS_LAST && row + 1 == count)) {
           logitRows.push_back(rows + int32_t(row));
+          origins.emplace_back(i, texts[i].size() - rest + row);
+        }
       rows += int32_t(count);
     }
     auto expected = (*reference)->step(cache, pieces, logitRows);
@@ -159,6 +166,9 @@ TEST_P(CompiledReference, RaggedStepsAgree) {
       ASSERT_EQ(found.size(), logitRows.size()) << models[variant]->info.variant << ", step " << steps;
       for (size_t row = 0; row < found.size(); ++row) {
         ASSERT_EQ(int64_t(found[row].size()), expected->columns);
+        const auto [text, position] = origins[row];
+        EXPECT_EQ(firstDifference({found[row]}, {alone[variant][text][position]}), "")
+            << models[variant]->info.variant << ", step " << steps << ", text " << text << " at " << position;
         distances[variant].push_back(relativeDistance(
             found[row], std::span(expected->values).subspan(row * found[row].size(), found[row].size())));
         ASSERT_LE(distances[variant].back(), tolerance.worst)
