@@ -1,0 +1,56 @@
+"""A checkpoint for a config.json: every tensor it calls for, all holes, so that it reads as zeros and takes no disk.
+
+sparse_checkpoint.py CONFIG-DIRECTORY OUTPUT-DIRECTORY [TOKENIZER-DIRECTORY]
+"""
+import json
+import os
+import shutil
+import struct
+import sys
+
+config_directory, output = sys.argv[1:3]
+os.makedirs(output)
+shutil.copy(os.path.join(config_directory, "config.json"), output)
+with open(os.path.join(config_directory, "config.json"), encoding="utf-8") as file:
+    config = json.load(file)
+
+kind = config["architectures"][0]
+hidden, wide = config["hidden_size"], config["intermediate_size"]
+heads = config["num_attention_heads"]
+kv_heads = config.get("num_key_value_heads") or heads
+head = config.get("head_dim") or hidden // heads
+dtype = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}[config.get("torch_dtype") or config["dtype"]]
+
+shapes = {"model.embed_tokens.weight": [config["vocab_size"], hidden], "model.norm.weight": [hidden]}
+if not config.get("tie_word_embeddings", False):
+    shapes["lm_head.weight"] = [config["vocab_size"], hidden]
+for layer in range(config["num_hidden_layers"]):
+    part = f"model.layers.{layer}."
+    shapes[part + "input_layernorm.weight"] = [hidden]
+    shapes[part + "post_attention_layernorm.weight"] = [hidden]
+    for name, rows, columns in [("q", heads * head, hidden), ("k", kv_heads * head, hidden), ("v", kv_heads * head, hidden),
+                                ("o", hidden, heads * head)]:
+        shapes[f"{part}self_attn.{name}_proj.weight"] = [rows, columns]
+        if kind == "Qwen2ForCausalLM" and name != "o":
+            shapes[f"{part}self_attn.{name}_proj.bias"] = [rows]
+    if kind == "Qwen3ForCausalLM":
+        shapes[part + "self_attn.q_norm.weight"] = [head]
+        shapes[part + "self_attn.k_norm.weight"] = [head]
+    for name, rows, columns in [("gate", wide, hidden), ("up", wide, hidden), ("down", hidden, wide)]:
+        shapes[f"{part}mlp.{name}_proj.weight"] = [rows, columns]
+
+header, offset = {}, 0
+for name, shape in shapes.items():
+    size = {"BF16": 2, "F16": 2, "F32": 4}[dtype]
+    for extent in shape:
+        size *= extent
+    header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + size]}
+    offset += size
+text = json.dumps(header).encode()
+text += b" " * (-len(text) % 8)
+with open(os.path.join(output, "model.safetensors"), "wb") as file:
+    file.write(struct.pack("<Q", len(text)) + text)
+    file.truncate(8 + len(text) + offset)
+if len(sys.argv) > 3:
+    for name in ["tokenizer.json", "tokenizer_config.json", "generation_config.json"]:
+        shutil.copy(os.path.join(sys.argv[3], name), output)
