@@ -40,7 +40,7 @@ def PlanMemory : Pass<"kerf-plan-memory", "::mlir::ModuleOp"> {
     arena of every smaller step fits into the offsets of the largest.
 
     - Needs: programs (`func.func` over a batch and a cache) in destination style.
-    - Leaves: a program whose every destination is a slot or a result.
+    - Leaves: functions that take no batch.
   }];
   let dependentDialects = ["::kerf::KerfDialect"];
 }

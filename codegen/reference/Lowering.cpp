@@ -3,7 +3,7 @@
 #include "codegen/reference/Lowering.h"
 
 #include "codegen/reference/Emitter.h"
-#include "dialects/kerf/KerfLayers.h"
+#include "dialects/kerf/KerfPrograms.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 

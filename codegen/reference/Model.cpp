@@ -1,5 +1,6 @@
 // Builds the arrays of a step, and runs it.
 #include "codegen/reference/Model.h"
+#include "dialects/kerf/KerfPrograms.h"
 
 #include "codegen/reference/Emitter.h"
 
@@ -12,8 +13,8 @@ using namespace kerf::reference;
 
 func::FuncOp reference::findStep(ModuleOp module) {
   for (auto function : module.getOps<func::FuncOp>())
-    if (!function.isExternal() && llvm::any_of(function.getArgumentTypes(), llvm::IsaPred<BatchType>) &&
-        function.getNumResults() > 0 && isa<RankedTensorType>(function.getResultTypes().front()))
+    if (isProgram(function) && function.getNumResults() > 0 &&
+        isa<RankedTensorType>(function.getResultTypes().front()))
       return function;
   return nullptr;
 }

@@ -5,7 +5,7 @@
 #include "codegen/x86/Kernels.h"
 #include "codegen/x86/Passes.h"
 #include "codegen/x86/RowKernels.h"
-#include "dialects/kerf/KerfDialect.h"
+#include "dialects/kerf/KerfPrograms.h"
 
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -326,7 +326,7 @@ struct EmitX86KernelsPass : x86::impl::EmitX86KernelsBase<EmitX86KernelsPass> {
     if (failed(chooseVariants(chosen)))
       return signalPassFailure();
     for (auto program : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
-      if (failed(lowerProgram(program)))
+      if (isProgram(program) && failed(lowerProgram(program)))
         return signalPassFailure();
     for (const Variant *variant : chosen)
       emitVariant(*variant);

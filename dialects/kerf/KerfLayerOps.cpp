@@ -1,5 +1,5 @@
 // Layers: parsing, printing, verifying and simplifying the region form.
-#include "dialects/kerf/KerfLayers.h"
+#include "dialects/kerf/KerfPrograms.h"
 #include "mlir/IR/PatternMatch.h"
 
 using namespace mlir;
@@ -122,6 +122,10 @@ struct DropUnused : OpRewritePattern<LayerOp> {
 
 void LayerOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
   patterns.add<ForwardResults, DropUnused>(context);
+}
+
+bool kerf::isProgram(func::FuncOp function) {
+  return !function.isExternal() && llvm::any_of(function.getArgumentTypes(), llvm::IsaPred<BatchType>);
 }
 
 void kerf::inlineLayers(func::FuncOp program) {

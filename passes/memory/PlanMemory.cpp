@@ -1,7 +1,7 @@
 // Plans the arena. Sizes are linear in the extents of a step, so slots are shared by colouring, not by packing offsets:
 // the arena is the sum of the slots, a closed formula that the package can state, and smaller steps reuse the offsets
 // of the largest one.
-#include "dialects/kerf/KerfLayers.h"
+#include "dialects/kerf/KerfPrograms.h"
 #include "passes/Passes.h"
 
 namespace kerf {
@@ -137,6 +137,8 @@ private:
 struct PlanMemoryPass : kerf::impl::PlanMemoryBase<PlanMemoryPass> {
   void runOnOperation() override {
     for (auto program : getOperation().getOps<func::FuncOp>()) {
+      if (!isProgram(program))
+        continue;
       inlineLayers(program);
       if (failed(Planner(program).run()))
         return signalPassFailure();
