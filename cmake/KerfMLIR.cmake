@@ -28,4 +28,6 @@ function(kerf_compiler_target name)
   endif()
   target_link_libraries(${name} PUBLIC ${ARG_LINK} LLVM)
   mlir_target_link_libraries(${name} PUBLIC MLIRIR ${ARG_MLIR})
+  # Debian's libMLIR lies where the loader does not look.
+  set_target_properties(${name} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
 endfunction()
