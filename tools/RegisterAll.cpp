@@ -1,9 +1,8 @@
 #include "tools/RegisterAll.h"
-#include "dialects/analysis/Passes.h"
-#include "dialects/kerf/KerfDialect.h"
 #include "codegen/reference/Passes.h"
 #include "codegen/x86/Passes.h"
-#include "passes/Passes.h"
+#include "dialects/analysis/Passes.h"
+#include "dialects/kerf/KerfDialect.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
@@ -21,6 +20,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Dialect/X86Vector/X86VectorDialect.h"
 #include "mlir/Transforms/Passes.h"
+#include "passes/Passes.h"
 
 using namespace mlir;
 

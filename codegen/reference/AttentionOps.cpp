@@ -131,10 +131,12 @@ static void lower(RopeAppendOp op, Emitter &e) {
   result = e.loop1(e.dim(result, 0), result, [&](Value row, Value perRow) {
     return e.loop1(e.index(queryColumns / size), perRow, [&](Value head, Value perHead) {
       Value begin = e.mulIndex(head, size);
-      return headOf(row, begin, queryScale, perHead, [&](Value i, Pair pair, Value tensor) {
-        Value low = e.addIndex(begin, i), high = e.addIndex(low, e.index(half));
-        return e.insert(pair.second, e.insert(pair.first, tensor, {row, low}), {row, high});
-      }).front();
+      return headOf(row, begin, queryScale, perHead,
+                    [&](Value i, Pair pair, Value tensor) {
+                      Value low = e.addIndex(begin, i), high = e.addIndex(low, e.index(half));
+                      return e.insert(pair.second, e.insert(pair.first, tensor, {row, low}), {row, high});
+                    })
+          .front();
     });
   });
   e.mapping.map(op.getQueries(), result);
@@ -193,9 +195,8 @@ static void lower(AttentionOp op, Emitter &e) {
     });
     Value any = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sgt, count, e.index(0));
     Value tensor = e.loop1(e.index(size), tensors.front(), [&](Value i, Value tensor) {
-      Value weighted = e.dot(count, [&](Value j) {
-        return Pair(e.load(scores, {j}), e.load(values, {plane, sequence, j, keyHead, i}));
-      });
+      Value weighted = e.dot(
+          count, [&](Value j) { return Pair(e.load(scores, {j}), e.load(values, {plane, sequence, j, keyHead, i})); });
       Value mean = arith::SelectOp::create(e.b, e.loc, any, e.div(weighted, total), zero);
       return e.insert(mean, tensor, {row, e.addIndex(begin, i)});
     });
@@ -205,8 +206,7 @@ static void lower(AttentionOp op, Emitter &e) {
     return {tensor, e.insert(e.add(maximum, log(e, total)), tensors[1], {row, head})};
   };
   results = e.loop(e.dim(results.front(), 0), results, [&](Value row, ValueRange perRow) {
-    return e.loop(e.index(heads), perRow,
-                  [&](Value head, ValueRange tensors) { return perHead(row, head, tensors); });
+    return e.loop(e.index(heads), perRow, [&](Value head, ValueRange tensors) { return perHead(row, head, tensors); });
   });
   memref::DeallocOp::create(e.b, e.loc, scores);
   e.mapping.map(op.getResult(), results.front());
@@ -235,8 +235,7 @@ static void lower(AttentionMergeOp op, Emitter &e) {
     return {tensor, e.insert(lse, tensors[1], {row, head})};
   };
   results = e.loop(e.dim(results.front(), 0), results, [&](Value row, ValueRange perRow) {
-    return e.loop(e.index(heads), perRow,
-                  [&](Value head, ValueRange tensors) { return perHead(row, head, tensors); });
+    return e.loop(e.index(heads), perRow, [&](Value head, ValueRange tensors) { return perHead(row, head, tensors); });
   });
   e.mapping.map(op.getResult(), results[0]);
   e.mapping.map(op.getLogSumExp(), results[1]);

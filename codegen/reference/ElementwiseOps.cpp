@@ -15,8 +15,7 @@ static void lower(RmsNormOp op, Emitter &e) {
   result = e.loop1(e.dim(result, 0), result, [&](Value row, Value perRow) {
     return e.loop1(e.index(runs), perRow, [&](Value r, Value perRun) {
       Value begin = e.mulIndex(r, run);
-      Value inverse =
-          e.inverseRms(run, eps, [&](Value i) { return e.load(input, {row, e.addIndex(begin, i)}); });
+      Value inverse = e.inverseRms(run, eps, [&](Value i) { return e.load(input, {row, e.addIndex(begin, i)}); });
       return e.loop1(e.index(run), perRun, [&](Value i, Value tensor) {
         Value column = e.addIndex(begin, i);
         Value normed = e.mul(e.load(input, {row, column}), inverse);

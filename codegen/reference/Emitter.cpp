@@ -87,17 +87,17 @@ Value Emitter::round(Value value, Type type) {
 SmallVector<Value> Emitter::loop(Value count, ValueRange carried,
                                  llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
   Value zero = index(0), one = index(1);
-  auto loop = scf::ForOp::create(b, loc, zero, count, one, carried,
-                                 [&](OpBuilder &, Location, Value i, ValueRange values) {
-                                   scf::YieldOp::create(b, loc, body(i, values));
-                                 });
+  auto loop =
+      scf::ForOp::create(b, loc, zero, count, one, carried, [&](OpBuilder &, Location, Value i, ValueRange values) {
+        scf::YieldOp::create(b, loc, body(i, values));
+      });
   return llvm::to_vector_of<Value>(loop.getResults());
 }
 
 Value Emitter::loop1(Value count, Value carried, llvm::function_ref<Value(Value, Value)> body) {
-  return loop(count, carried, [&](Value i, ValueRange values) -> SmallVector<Value> {
-    return {body(i, values.front())};
-  }).front();
+  return loop(count, carried,
+              [&](Value i, ValueRange values) -> SmallVector<Value> { return {body(i, values.front())}; })
+      .front();
 }
 
 Value Emitter::sum(Value count, llvm::function_ref<Value(Value)> term) {

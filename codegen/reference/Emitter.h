@@ -85,8 +85,7 @@ public:
   /// The f32 sum of `term` over [0, count); its order is free, and the same for every row.
   mlir::Value sum(mlir::Value count, llvm::function_ref<mlir::Value(mlir::Value)> term);
   /// The f32 sum of the products of two numbers over [0, count).
-  mlir::Value dot(mlir::Value count,
-                  llvm::function_ref<std::pair<mlir::Value, mlir::Value>(mlir::Value)> factors);
+  mlir::Value dot(mlir::Value count, llvm::function_ref<std::pair<mlir::Value, mlir::Value>(mlir::Value)> factors);
   /// A tensor like `init` whose elements are `element(row, column)`.
   mlir::Value fill(mlir::Value init, llvm::function_ref<mlir::Value(mlir::Value, mlir::Value)> element);
 

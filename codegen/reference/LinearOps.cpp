@@ -8,8 +8,8 @@ using namespace kerf::reference;
 
 /// `sum over k of input[row, k] * weight[column, k]`, plus `bias[column]` if there is one.
 static Value product(Emitter &e, Value input, Value weight, Value bias, Value row, Value column) {
-  Value sum = e.dot(e.dim(weight, 1),
-                    [&](Value k) { return std::pair(e.load(input, {row, k}), e.load(weight, {column, k})); });
+  Value sum =
+      e.dot(e.dim(weight, 1), [&](Value k) { return std::pair(e.load(input, {row, k}), e.load(weight, {column, k})); });
   return bias ? e.add(sum, e.load(bias, {column})) : sum;
 }
 

@@ -103,9 +103,9 @@ private:
     if (isa<CacheType>(type)) {
       SmallVector<Value> memrefs;
       for (KvGroupOp group : e.groups) {
-        auto memref = MemRefType::get({group.getPlanes(), ShapedType::kDynamic, ShapedType::kDynamic,
-                                       group.getHeads(), group.getHeadDim()},
-                                      group.getElement());
+        auto memref = MemRefType::get(
+            {group.getPlanes(), ShapedType::kDynamic, ShapedType::kDynamic, group.getHeads(), group.getHeadDim()},
+            group.getElement());
         for (Argument::Kind kind : {Argument::Keys, Argument::Values})
           memrefs.push_back(addArgument({kind, 0, group.getSymNameAttr(), memref}));
       }
@@ -174,8 +174,7 @@ private:
     if (!argument) {
       auto weight = SymbolTable::lookupNearestSymbolFrom<WeightOp>(op, op.getWeightAttr());
       if (weight.getFormat().getDenseElementType() != weight.getTensorType().getElementType())
-        return op.emitOpError("weight must be stored as it is to be read by the reference, got ")
-               << weight.getFormat();
+        return op.emitOpError("weight must be stored as it is to be read by the reference, got ") << weight.getFormat();
       argument = addArgument({Argument::Weight, 0, op.getWeightAttr().getAttr(), weight.getTensorType()});
     }
     e.mapping.map(op.getResult(), argument);
@@ -230,9 +229,8 @@ private:
         continue;
       if (!value.use_empty() && lastReader.lookup(value) != op)
         continue;
-      if (llvm::all_of(value.getUsers(), [&](Operation *user) {
-            return isKerf(user) && user->getBlock() == owner->getBlock();
-          }))
+      if (llvm::all_of(value.getUsers(),
+                       [&](Operation *user) { return isKerf(user) && user->getBlock() == owner->getBlock(); }))
         bufferization::DeallocTensorOp::create(builder, e.loc, e.get(value));
     }
   }
@@ -249,9 +247,7 @@ private:
 
 } // namespace
 
-FailureOr<Lowered> reference::lowerProgram(func::FuncOp program, bool record) {
-  return Lowerer(program, record).run();
-}
+FailureOr<Lowered> reference::lowerProgram(func::FuncOp program, bool record) { return Lowerer(program, record).run(); }
 
 bool reference::needsLowering(func::FuncOp function) {
   if (function.isExternal())

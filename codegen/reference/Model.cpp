@@ -13,8 +13,7 @@ using namespace kerf::reference;
 
 func::FuncOp reference::findStep(ModuleOp module) {
   for (auto function : module.getOps<func::FuncOp>())
-    if (isProgram(function) && function.getNumResults() > 0 &&
-        isa<RankedTensorType>(function.getResultTypes().front()))
+    if (isProgram(function) && function.getNumResults() > 0 && isa<RankedTensorType>(function.getResultTypes().front()))
       return function;
   return nullptr;
 }

@@ -195,8 +195,7 @@ static llvm::Expected<std::unique_ptr<llvm::orc::LLJIT>> createJit(ModuleOp modu
   define("_mlir_memref_to_llvm_free", &release);
   if (llvm::Error error = (*jit)->getMainJITDylib().define(llvm::orc::absoluteSymbols(std::move(symbols))))
     return error;
-  if (llvm::Error error =
-          (*jit)->addIRModule(llvm::orc::ThreadSafeModule(std::move(translated), std::move(context))))
+  if (llvm::Error error = (*jit)->addIRModule(llvm::orc::ThreadSafeModule(std::move(translated), std::move(context))))
     return error;
   return std::move(*jit);
 }

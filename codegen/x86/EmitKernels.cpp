@@ -104,10 +104,11 @@ public:
   explicit Selector(MLIRContext *context) : operands(context) {}
 
   Launch select(Operation *op) {
-    Launch launch = llvm::TypeSwitch<Operation *, Launch>(op)
-                        .Case<LinearOp, GatedLinearOp, RmsNormOp, GateOp, AddOp, EmbedOp, SelectOp, RopeTableOp, RopeOp,
-                              KvAppendOp, RopeAppendOp, AttentionOp, AttentionMergeOp>([&](auto op) { return make(op); })
-                        .Default([](Operation *) { return Launch(); });
+    Launch launch =
+        llvm::TypeSwitch<Operation *, Launch>(op)
+            .Case<LinearOp, GatedLinearOp, RmsNormOp, GateOp, AddOp, EmbedOp, SelectOp, RopeTableOp, RopeOp, KvAppendOp,
+                  RopeAppendOp, AttentionOp, AttentionMergeOp>([&](auto op) { return make(op); })
+            .Default([](Operation *) { return Launch(); });
     launch.operands = operands.list;
     return launch;
   }
@@ -127,16 +128,20 @@ private:
     operands.tensor(op.getInput()).tensor(op.getWeight()).optional(op.getBias()).optional(op.getResidual());
     operands.tensor(op.getInit());
     return {llvm::formatv("linear_{0}_{1}_{2}_k{3}_n{4}{5}{6}{7}", name(spec.input), name(spec.weight),
-                          name(spec.output), spec.k, spec.n, spec.bias ? "_bias" : "",
-                          spec.residual ? "_residual" : "", rowSuffix(spec.rows)),
+                          name(spec.output), spec.k, spec.n, spec.bias ? "_bias" : "", spec.residual ? "_residual" : "",
+                          rowSuffix(spec.rows)),
             [=](ModuleOp module, const Variant &v, StringRef key) { return emitLinear(module, v, key, spec); },
             {}};
   }
 
   Launch make(GatedLinearOp op) {
-    GatedLinearSpec spec{columnsOf(op.getInput()), lengthOf(op.getGate()), toElement(op.getInput().getType()),
-                         toElement(op.getGate().getType()), toElement(op.getInit().getType()),
-                         toActivation(op.getActivation()), !!op.getGateBias()};
+    GatedLinearSpec spec{columnsOf(op.getInput()),
+                         lengthOf(op.getGate()),
+                         toElement(op.getInput().getType()),
+                         toElement(op.getGate().getType()),
+                         toElement(op.getInit().getType()),
+                         toActivation(op.getActivation()),
+                         !!op.getGateBias()};
     operands.tensor(op.getInput()).tensor(op.getGate()).tensor(op.getUp());
     operands.optional(op.getGateBias()).optional(op.getUpBias()).tensor(op.getInit());
     return {llvm::formatv("gated_linear_{0}_{1}_{2}_{3}_k{4}_n{5}{6}", stringifyActivation(op.getActivation()),
@@ -147,8 +152,9 @@ private:
   }
 
   Launch make(RmsNormOp op) {
-    RmsNormSpec spec{columnsOf(op.getInput()), lengthOf(op.getScale()), op.getEpsAttr().getValueAsDouble(),
-                     toElement(op.getInput().getType()), toElement(op.getInit().getType()), rowsOf(op.getInit())};
+    RmsNormSpec spec{columnsOf(op.getInput()),           lengthOf(op.getScale()),
+                     op.getEpsAttr().getValueAsDouble(), toElement(op.getInput().getType()),
+                     toElement(op.getInit().getType()),  rowsOf(op.getInit())};
     operands.tensor(op.getInput()).tensor(op.getScale()).tensor(op.getInit());
     return {llvm::formatv("rms_norm_{0}_{1}_c{2}_run{3}_eps{4}{5}", name(spec.input), name(spec.output), spec.columns,
                           spec.run, spell(spec.eps), rowSuffix(spec.rows)),
@@ -180,10 +186,10 @@ private:
     EmbedSpec spec{lengthOf(op.getTable()), columnsOf(op.getInit()), toElement(op.getTable().getType()),
                    toElement(op.getInit().getType())};
     operands.tensor(op.getIds()).tensor(op.getTable()).tensor(op.getInit());
-    return {llvm::formatv("embed_{0}_{1}_v{2}_c{3}", name(spec.table), name(spec.output), spec.vocabulary,
-                          spec.columns),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitEmbed(module, v, key, spec); },
-            {}};
+    return {
+        llvm::formatv("embed_{0}_{1}_v{2}_c{3}", name(spec.table), name(spec.output), spec.vocabulary, spec.columns),
+        [=](ModuleOp module, const Variant &v, StringRef key) { return emitEmbed(module, v, key, spec); },
+        {}};
   }
 
   Launch make(SelectOp op) {
@@ -365,8 +371,7 @@ private:
     for (const LinearForm &slot : slots)
       sizes.push_back(getSizeAttr(&getContext(), slot));
 
-    auto program =
-        ProgramOp::create(builder, function.getLoc(), function.getSymName(), builder.getArrayAttr(sizes));
+    auto program = ProgramOp::create(builder, function.getLoc(), function.getSymName(), builder.getArrayAttr(sizes));
     builder.createBlock(&program.getBody());
     for (Operation &op : function.getBody().front())
       if (failed(lowerOp(&op, builder)))

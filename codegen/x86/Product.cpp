@@ -123,7 +123,8 @@ void ProductEmitter::finishBlock(Value row, Value block, Shape shape, unsigned n
         Value value = sums[index(shape, r, matrix, number, vector)];
         results.push_back(product.bias ? kernel.add(value, biases[matrix]) : value);
       }
-      Value result = product.activation ? kernel.mul(activate(kernel, *product.activation, results[0]), results[1]) : results[0];
+      Value result =
+          product.activation ? kernel.mul(activate(kernel, *product.activation, results[0]), results[1]) : results[0];
       Value position = kernel.add(kernel.mul(kernel.add(row, r), product.n), column);
       if (product.residual)
         result = kernel.add(result, load(Element::F32, kernel.at(residualOperand(), kernel.mul(position, 4))));

@@ -209,8 +209,8 @@ void DecoderBuilder::step(ModuleOp module) {
   auto indices = RankedTensorType::get({ShapedType::kDynamic}, b.getI32Type());
   rows = ExtentOp::create(b, loc, Extent::Tokens, batch);
   Value positions = BatchFieldOp::create(b, loc, indices, StepField::Positions, batch);
-  work = WorkListOp::create(b, loc, batch, FlatSymbolRefAttr::get(b.getContext(), "kv"),
-                            CausalAttr::get(b.getContext()));
+  work =
+      WorkListOp::create(b, loc, batch, FlatSymbolRefAttr::get(b.getContext(), "kv"), CausalAttr::get(b.getContext()));
 
   Location embed = at("embed"), rope = at("rope");
   Value ids = BatchFieldOp::create(b, embed, indices, StepField::TokenIds, batch);

@@ -1,9 +1,9 @@
 // Folds gating and residual sums into linears: the sums stay in registers instead of going through memory, and a layer
 // has two dispatches less.
 #include "dialects/kerf/KerfDialect.h"
-#include "passes/Passes.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "passes/Passes.h"
 
 namespace kerf {
 #define GEN_PASS_DEF_FUSEEPILOGUES

@@ -7,8 +7,8 @@
 #include "llvm/Support/FileSystem.h"
 
 #include <csignal>
-#include <filesystem>
 #include <cstring>
+#include <filesystem>
 #include <sys/resource.h>
 #include <sys/stat.h>
 

@@ -134,8 +134,8 @@ static long peakMiB() {
 
 // Weights stay where they are: neither memory nor the module grows with them.
 TEST(Import, TwentyGigabytesTakeNoMemory) {
-  Changes small = {{"num_hidden_layers", "12"}, {"num_attention_heads", "64"}, {"num_key_value_heads", "8"},
-                   {"head_dim", "128"}};
+  Changes small = {
+      {"num_hidden_layers", "12"}, {"num_attention_heads", "64"}, {"num_key_value_heads", "8"}, {"head_dim", "128"}};
   Changes large = small;
   large.insert({{"hidden_size", "8192"}, {"intermediate_size", "28672"}, {"vocab_size", "32000"}});
   Crafted tiny(llamaConfig(small)), huge(llamaConfig(large));

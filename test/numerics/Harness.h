@@ -34,7 +34,9 @@ inline size_t bytes(Element element) { return element == Element::F32 ? 4 : 2; }
 
 /// Half the distance of 1 to the next number: the greatest relative error of one rounding.
 inline double unit(Element element) {
-  return element == Element::F32 ? std::ldexp(1, -24) : element == Element::BF16 ? std::ldexp(1, -8) : std::ldexp(1, -11);
+  return element == Element::F32    ? std::ldexp(1, -24)
+         : element == Element::BF16 ? std::ldexp(1, -8)
+                                    : std::ldexp(1, -11);
 }
 
 /// `value` rounded to nearest even, by arithmetic on doubles: scale so that the last kept bit is 1, round, scale back.
@@ -161,11 +163,11 @@ inline std::vector<Array> run(const reference::Program &program, std::vector<Inp
   for (Input &input : inputs)
     buffers.push_back({input.data.data(), {input.shape.begin(), input.shape.end()}});
   std::vector<Array> results;
-  llvm::Error error = program.run(buffers, [&](const reference::Output &output, const void *data,
-                                               llvm::ArrayRef<int64_t> shape) {
-    if (!output.op)
-      results.push_back(Array::decode(elementOf(output.type.getElementType()), shape.vec(), data));
-  });
+  llvm::Error error =
+      program.run(buffers, [&](const reference::Output &output, const void *data, llvm::ArrayRef<int64_t> shape) {
+        if (!output.op)
+          results.push_back(Array::decode(elementOf(output.type.getElementType()), shape.vec(), data));
+      });
   if (error)
     ADD_FAILURE() << llvm::toString(std::move(error));
   return results;
@@ -210,8 +212,8 @@ inline std::string vectorOf(int64_t size, Element element) {
 /// Statements that define `%init` with the rows of `%x`.
 inline std::string initLike(const std::string &typeOfX, int64_t columns, Element element,
                             const std::string &name = "init") {
-  return "  %c0" + name + " = arith.constant 0 : index\n  %t" + name + " = tensor.dim %x, %c0" + name + " : " + typeOfX +
-         "\n  %" + name + " = tensor.empty(%t" + name + ") : " + rowsOf(columns, element) + "\n";
+  return "  %c0" + name + " = arith.constant 0 : index\n  %t" + name + " = tensor.dim %x, %c0" + name + " : " +
+         typeOfX + "\n  %" + name + " = tensor.empty(%t" + name + ") : " + rowsOf(columns, element) + "\n";
 }
 
 /// Expects the same bits; any NaN equals any other.

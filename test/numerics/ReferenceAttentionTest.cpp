@@ -77,7 +77,8 @@ TEST(ReferenceRopeTable, equals_cosine_and_sine_in_f64) {
     for (int32_t position : positions)
       for (int64_t i = 0; i < 10; ++i) {
         float angle = static_cast<float>(position) * frequencies.values[i % 5];
-        expected.push_back(1.25 * (i < 5 ? std::cos(static_cast<double>(angle)) : std::sin(static_cast<double>(angle))));
+        expected.push_back(1.25 *
+                           (i < 5 ? std::cos(static_cast<double>(angle)) : std::sin(static_cast<double>(angle))));
       }
     // Two units in the last place of the function; the product's rounding is in the check.
     expectNear(results[0], {static_cast<int64_t>(positions.size()), 10}, expected,
@@ -169,7 +170,8 @@ TEST(ReferenceRopeAppend, equals_norm_rope_and_append_without_rounding_between) 
         for (int64_t row = 0; row < rows; ++row)
           addRow(batch, 0, row, row);
         Array input = randomArray(random, Element::F32, {rows, all}), table = randomTable(random, rows);
-        Array queryScale = randomArray(random, Element::BF16, {size}), keyScale = randomArray(random, Element::BF16, {size});
+        Array queryScale = randomArray(random, Element::BF16, {size}),
+              keyScale = randomArray(random, Element::BF16, {size});
         Array keys{kept, {planes, 1, 3, heads, size}, std::vector<float>(planes * 3 * width)}, values = keys;
         std::vector<Input> inputs = {input, table, queryScale, keyScale};
         batch.addTo(inputs);
@@ -221,7 +223,8 @@ TEST(ReferenceAttention, equals_softmax_in_f64) {
   const double scale = 0.40824829;
   for (Element kept : allElements)
     for (Element out : {Element::F32, Element::BF16}) {
-      std::string x = rowsOf(queryWidth, Element::F32), y = rowsOf(queryWidth, out), l = rowsOf(queryHeads, Element::F32);
+      std::string x = rowsOf(queryWidth, Element::F32), y = rowsOf(queryWidth, out),
+                  l = rowsOf(queryHeads, Element::F32);
       bool partial = kept != Element::F16;
       Compiled program(groupOf(kept) + "func.func @f(%x: " + x + ", %batch: !kerf.batch, %c: !kerf.cache) -> (" + y +
                        (partial ? ", " + l : "") + ") {\n" + initLike(x, queryWidth, out) +

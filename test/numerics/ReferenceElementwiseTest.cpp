@@ -49,7 +49,8 @@ TEST(ReferenceAdd, is_exact) {
                        "\n}");
       for (int64_t rows : rowCounts) {
         // Wide enough to meet overflow and subnormal numbers of f16.
-        Array lhs = randomArray(random, in, {rows, columns}, 1e-6), rhs = randomArray(random, Element::F32, {rows, columns}, 1e-6);
+        Array lhs = randomArray(random, in, {rows, columns}, 1e-6),
+              rhs = randomArray(random, Element::F32, {rows, columns}, 1e-6);
         if (rows > 1) {
           lhs.at(0, 0) = round(6e4, in), rhs.at(0, 0) = 6e4f;
           lhs.at(0, 1) = 1, rhs.at(0, 1) = std::ldexp(1.0f, -9);

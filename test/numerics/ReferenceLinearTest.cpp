@@ -104,8 +104,7 @@ TEST(ReferenceLinear, rounds_once_to_nearest_even) {
   Array weight{Element::F32, {1, 3}, {1, 1, 1}};
   std::vector<Array> results = program.run({input, weight});
   ASSERT_EQ(results.size(), 1u);
-  expectSame(results[0],
-             {Element::BF16, {4, 1}, {1, 1 + 2 * tie, 1 + 4 * tie, 2 * std::ldexp(1.0f, -133)}});
+  expectSame(results[0], {Element::BF16, {4, 1}, {1, 1 + 2 * tie, 1 + 4 * tie, 2 * std::ldexp(1.0f, -133)}});
 }
 
 TEST(ReferenceGatedLinear, equals_sums_in_f64) {

@@ -98,9 +98,8 @@ TEST(ReferenceEvaluator, gives_all_logits_and_records_every_op) {
   ReferenceEvaluator evaluator(small.source);
   const std::vector<TokenSequence> texts = {{3, 1, 4}, {}, {1, 5}};
   std::vector<std::pair<mlir::Operation *, FloatMatrix>> recorded;
-  auto logits = evaluator.evaluate(module.get(), texts, [&](const RecordedTensor &tensor) {
-    recorded.emplace_back(tensor.op, tensor.matrix);
-  });
+  auto logits = evaluator.evaluate(
+      module.get(), texts, [&](const RecordedTensor &tensor) { recorded.emplace_back(tensor.op, tensor.matrix); });
   ASSERT_TRUE(static_cast<bool>(logits)) << llvm::toString(logits.takeError());
   ASSERT_EQ(logits->size(), 3u);
   for (size_t i = 0; i < texts.size(); ++i) {

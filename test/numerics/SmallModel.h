@@ -67,13 +67,13 @@ struct SmallModel {
     std::string e = text(stored), weights, body;
     auto take = [&](const std::string &name) {
       const Array &array = source.tensors.at(name);
-      std::string type = array.shape.size() == 1 ? vectorOf(array.shape[0], stored)
-                                                 : matrixOf(array.shape[0], array.shape[1], stored);
+      std::string type =
+          array.shape.size() == 1 ? vectorOf(array.shape[0], stored) : matrixOf(array.shape[0], array.shape[1], stored);
       return "#kerf.take<\"" + name + "\" : " + type + ">";
     };
     auto weight = [&](const std::string &name, const std::string &type, const std::string &expression) {
-      weights += "kerf.weight @\"" + name + "\" : " + type + " format <#kerf.dense<" + e + ">> source " + expression +
-                 "\n";
+      weights +=
+          "kerf.weight @\"" + name + "\" : " + type + " format <#kerf.dense<" + e + ">> source " + expression + "\n";
       return "    %w = kerf.get_weight @\"" + name + "\" : " + type + "\n";
     };
     std::string x = rowsOf(hidden, Element::F32), q = rowsOf(queryHeads * size, Element::F32),
@@ -89,8 +89,8 @@ struct SmallModel {
     auto linear = [&](const std::string &value, const std::string &input, const std::string &inputType,
                       const std::string &w, const std::string &wType, const std::string &out,
                       const std::string &outType, const std::string &name, const std::string &bias = "") {
-      return named("    " + value + " = kerf.linear " + input + ", " + w + " " + bias + "outs(" + out + " : " + outType +
-                       ") : " + inputType + ", " + wType,
+      return named("    " + value + " = kerf.linear " + input + ", " + w + " " + bias + "outs(" + out + " : " +
+                       outType + ") : " + inputType + ", " + wType,
                    name);
     };
     std::string cache = "%cache", stream = "%x0";
@@ -101,7 +101,8 @@ struct SmallModel {
                   wd = matrixOf(hidden, inner, stored), bq = vectorOf(queryHeads * size, stored);
       body += "  %x" + std::to_string(layer + 1) + ", %cache" + std::to_string(layer + 1) + " = kerf.layer " + n +
               " (%h = " + stream + " : " + x + ", %c = " + cache + " : !kerf.cache) -> " + x + ", !kerf.cache {\n";
-      body += get("%g", p + "norm", vector, take(p + "norm")) + get("%wq", p + "q", wq, "#kerf.transpose<" + take(p + "q") + ">") +
+      body += get("%g", p + "norm", vector, take(p + "norm")) +
+              get("%wq", p + "q", wq, "#kerf.transpose<" + take(p + "q") + ">") +
               get("%bq", p + "q_bias", bq, take(p + "q_bias")) + get("%wk", p + "k", wk, take(p + "k")) +
               get("%wv", p + "v", wk, take(p + "v")) + get("%wo", p + "o", wo, take(p + "o")) +
               get("%mg", p + "mlp_norm", vector, take(p + "mlp_norm")) + get("%wg", p + "gate", wm, take(p + "gate")) +
@@ -138,8 +139,9 @@ struct SmallModel {
                        get("%wh", "head", wv, take("head"));
     return "kerf.model \"small\" architecture \"LlamaForCausalLM\" checkpoint \"\" context 64 vocabulary 11 hidden 8 "
            "layers 2\nkerf.kv_group @kv planes 2 heads 2 head_dim 4 page_size 16 element " +
-           e + "\nkerf.weight @frequencies : tensor<2xf32> format <#kerf.dense<f32>> source "
-               "#kerf.literal<dense<[1.0, 0.125]> : tensor<2xf32>>\n" +
+           e +
+           "\nkerf.weight @frequencies : tensor<2xf32> format <#kerf.dense<f32>> source "
+           "#kerf.literal<dense<[1.0, 0.125]> : tensor<2xf32>>\n" +
            weights + "func.func @step(%batch: !kerf.batch, %cache: !kerf.cache) -> (" + rows + ", !kerf.cache) {\n" +
            "  %t = kerf.extent tokens of %batch\n  %r = kerf.extent logit_rows of %batch\n"
            "  %ids = kerf.batch_field token_ids of %batch : tensor<?xi32>\n"

@@ -18,7 +18,9 @@ public:
   using Change = std::function<void(mlir::Operation *)>;
   explicit ChangePass(Change change) : change(std::move(change)) {}
   llvm::StringRef getArgument() const override { return "test-change"; }
-  void runOnOperation() override { getOperation()->walk([&](mlir::Operation *op) { change(op); }); }
+  void runOnOperation() override {
+    getOperation()->walk([&](mlir::Operation *op) { change(op); });
+  }
 
 private:
   Change change;
@@ -132,6 +134,5 @@ TEST(VerifyNumerics, says_when_the_model_cannot_run) {
   EXPECT_TRUE(outcome.report.failed);
   EXPECT_FALSE(outcome.report.diverged);
   ASSERT_EQ(outcome.errors.size(), 1u);
-  EXPECT_EQ(outcome.errors[0],
-            "the model could not be run after pass 'test-change': no tensor 'lost' of this type");
+  EXPECT_EQ(outcome.errors[0], "the model could not be run after pass 'test-change': no tensor 'lost' of this type");
 }

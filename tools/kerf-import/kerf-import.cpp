@@ -15,10 +15,11 @@ static cl::OptionCategory category("kerf-import options");
 static cl::opt<std::string> directory(cl::Positional, cl::Required, cl::desc("DIR"), cl::cat(category));
 static cl::opt<std::string> output("o", cl::desc("Where to write the module; - is the standard output"),
                                    cl::value_desc("model.mlir"), cl::init("-"), cl::cat(category));
-static cl::opt<DType> computeType(
-    "compute-type", cl::desc("What linears read and the cache keeps (default: bf16 for a bf16 checkpoint, else f32)"),
-    cl::values(clEnumValN(DType::F32, "f32", "32-bit"), clEnumValN(DType::BF16, "bf16", "bfloat16")),
-    cl::cat(category));
+static cl::opt<DType>
+    computeType("compute-type",
+                cl::desc("What linears read and the cache keeps (default: bf16 for a bf16 checkpoint, else f32)"),
+                cl::values(clEnumValN(DType::F32, "f32", "32-bit"), clEnumValN(DType::BF16, "bf16", "bfloat16")),
+                cl::cat(category));
 static cl::opt<int64_t> context("context", cl::desc("Longest sequence (default: the checkpoint's own limit)"),
                                 cl::value_desc("tokens"), cl::cat(category));
 static cl::opt<std::string> modelName("name", cl::desc("Name of the compiled model (default: the directory's name)"),
@@ -81,7 +82,7 @@ int main(int argc, char **argv) {
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
   mlir::ScopedDiagnosticHandler handler(&context, [](mlir::Diagnostic &diagnostic) {
     llvm::raw_ostream &os = diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error ? llvm::WithColor::error()
-                                                                                       : llvm::WithColor::warning();
+                                                                                        : llvm::WithColor::warning();
     os << diagnostic.str() << '\n';
   });
   if (llvm::Error error = run(context)) {

@@ -1,6 +1,6 @@
 // kerf-opt: runs passes over IR, with all of mlir-opt's conveniences.
-#include "tools/RegisterAll.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
+#include "tools/RegisterAll.h"
 
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
