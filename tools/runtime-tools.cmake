@@ -2,12 +2,16 @@
 find_path(CLI11_INCLUDE_DIR CLI/CLI.hpp REQUIRED)
 mark_as_advanced(CLI11_INCLUDE_DIR)
 
+# What they share.
+add_library(KerfToolSupport STATIC
+  runtime-support/CommandLine.cpp runtime-support/Interrupt.cpp runtime-support/Text.cpp)
+target_include_directories(KerfToolSupport SYSTEM PUBLIC ${CLI11_INCLUDE_DIR})
+
 # kerf_runtime_tool(NAME sources… LINK targets…): an installed program of the runtime.
 function(kerf_runtime_tool name)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
-  target_include_directories(${name} SYSTEM PRIVATE ${CLI11_INCLUDE_DIR})
-  target_link_libraries(${name} PRIVATE ${ARG_LINK})
+  target_link_libraries(${name} PRIVATE KerfToolSupport ${ARG_LINK})
   set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
 endfunction()

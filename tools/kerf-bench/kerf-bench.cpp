@@ -1,8 +1,7 @@
 // kerf-bench: measures prompt and decode speed, and where the time goes. Uses the C API alone.
+#include "tools/runtime-support/CommandLine.h"
 #include "tools/runtime-support/Handles.h"
 #include "tools/runtime-support/Json.h"
-
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -15,12 +14,10 @@ using namespace kerf::tools;
 
 namespace {
 
-struct Options {
-  std::string model, variant;
+struct Options : RunOptions {
   uint32_t promptTokens = 512, genTokens = 64, sequences = 1, repeat = 5, maxBatch = 0;
-  std::vector<uint32_t> threads = {0};
-  uint64_t memoryLimit = 0;
-  bool perKernel = false, json = false;
+  std::vector<uint32_t> threadCounts = {0};
+  bool perKernel = false;
 };
 
 // What one kernel cost in one phase, over all its dispatches.
@@ -226,7 +223,7 @@ void bench(const Options &options) {
                              ", got " + std::to_string(uint64_t(options.promptTokens) + options.genTokens) +
                              "; lower --prompt-tokens or --gen-tokens");
   std::vector<Run> runs;
-  for (const uint32_t threads : options.threads)
+  for (const uint32_t threads : options.threadCounts)
     runs.push_back(measure(model, info, options, threads));
 
   if (options.json) {
@@ -268,9 +265,8 @@ void bench(const Options &options) {
 
 int main(int argc, char **argv) {
   CLI::App app("Measures the speed of a model compiled by kerf-compile", "kerf-bench");
-  app.set_version_flag("--version", std::string("kerf ") + kerf_version());
   Options options;
-  app.add_option("MODEL.kerf", options.model, "Package; libMODEL.so must lie beside it")->required();
+  addModelOptions(app, options);
   app.add_option("--prompt-tokens", options.promptTokens, "Tokens of a prompt")
       ->check(CLI::Range(1u, 1u << 24))
       ->capture_default_str();
@@ -280,24 +276,15 @@ int main(int argc, char **argv) {
   app.add_option("--sequences", options.sequences, "Sequences that decode together")
       ->check(CLI::Range(1u, 1u << 16))
       ->capture_default_str();
-  app.add_option("--threads", options.threads, "Thread counts to measure, with commas; 0: all usable")
+  app.add_option("--threads", options.threadCounts, "Thread counts to measure, with commas; 0: all usable")
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--repeat", options.repeat, "Timed runs; one more warms up")
       ->check(CLI::Range(1u, 10000u))
       ->capture_default_str();
   app.add_option("--max-batch", options.maxBatch, "Most prompt tokens in a step; 0: the whole prompt");
-  app.add_option("--variant", options.variant, "CPU variant to force");
-  app.add_option("--memory-limit", options.memoryLimit, "Refuse to use more, e.g. 6GiB")
-      ->transform(CLI::AsSizeValue(false));
   app.add_flag("--per-kernel", options.perKernel, "Show where the time goes");
   app.add_flag("--json", options.json, "Print JSON");
-  CLI11_PARSE(app, argc, argv);
-  try {
-    bench(options);
-  } catch (const std::exception &error) {
-    std::fprintf(stderr, "kerf-bench: error: %s\n", error.what());
-    return 1;
-  }
-  return 0;
+  app.final_callback([&] { bench(options); });
+  return runTool(app, {argv + 1, argv + argc});
 }

@@ -4,9 +4,8 @@
 #include "runtime/loader/Package.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Sha256.h"
+#include "tools/runtime-support/CommandLine.h"
 #include "tools/runtime-support/Json.h"
-
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -310,7 +309,6 @@ void inspect(const Options &options) {
 
 int main(int argc, char **argv) {
   CLI::App app("Shows what is in a package made by kerf-compile", "kerf-inspect");
-  app.set_version_flag("--version", std::string("kerf ") + kerf_version());
   Options options;
   options.ceilings.struct_size = sizeof options.ceilings;
   app.add_option("MODEL.kerf", options.path, "Package")->required();
@@ -325,12 +323,6 @@ int main(int argc, char **argv) {
   app.add_flag("--plan", options.plan, "Print the plan the model was compiled by");
   app.add_flag("--verify", options.verify, "Compare every weight with its SHA-256");
   app.add_flag("--json", options.json, "Print JSON");
-  CLI11_PARSE(app, argc, argv);
-  try {
-    inspect(options);
-  } catch (const std::exception &error) {
-    std::fprintf(stderr, "kerf-inspect: error: %s\n", error.what());
-    return 1;
-  }
-  return 0;
+  app.final_callback([&] { inspect(options); });
+  return kerf::tools::runTool(app, {argv + 1, argv + argc});
 }

@@ -1,0 +1,28 @@
+/// Text in and out of the runtime's tools.
+#ifndef KERF_TOOLS_RUNTIMESUPPORT_TEXT_H
+#define KERF_TOOLS_RUNTIMESUPPORT_TEXT_H
+
+#include "tools/runtime-support/Handles.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kerf::tools {
+
+/// The whole of a file, or of standard input for "-". Throws std::runtime_error when it cannot be read.
+std::string readText(const std::string &path);
+
+/// The ids of `text`; `flags` are those of kerf_tokenize. Throws std::runtime_error.
+std::vector<int32_t> tokenize(const Model &model, std::string_view text, uint32_t flags);
+
+/// The text of `ids`; `flags` are those of kerf_detokenize. Throws std::runtime_error.
+std::string detokenize(const Model &model, const std::vector<int32_t> &ids, uint32_t flags);
+
+/// Writes to standard output at once. False when the reader went away.
+bool writeOut(std::string_view text);
+
+} // namespace kerf::tools
+
+#endif
