@@ -30,6 +30,10 @@ for tool in config.kerf_tool_names.split(";"):
     if os.path.exists(path):
         config.available_features.add(tool)
 
+# Only a build for fuzzing has what these run.
+if not any(feature.startswith("kerf-fuzz-") for feature in config.available_features):
+    config.excludes.append("fuzz")
+
 # What the machine has beyond the build: a test that requires a missing feature is skipped.
 def has_cpu_flag(flag):
     try:

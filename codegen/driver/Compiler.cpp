@@ -9,6 +9,7 @@
 #include "codegen/x86/Passes.h"
 #include "codegen/x86/Variant.h"
 #include "dialects/import/Checkpoint.h"
+#include "dialects/import/IrText.h"
 #include "kerf/names.h"
 #include "passes/Passes.h"
 
@@ -18,6 +19,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/Threading.h"
 #include "llvm/Support/ToolOutputFile.h"
 
@@ -125,7 +127,12 @@ LogicalResult Compiler::runImport() {
 }
 
 LogicalResult Compiler::runParse() {
-  module = parseSourceFile<ModuleOp>(options.input, &context);
+  auto text = readIrFile(options.input);
+  if (!text)
+    return fail(text.takeError());
+  llvm::SourceMgr sources;
+  sources.AddNewSourceBuffer(std::move(*text), llvm::SMLoc());
+  module = parseSourceFile<ModuleOp>(sources, &context);
   return success(module.get() != nullptr);
 }
 

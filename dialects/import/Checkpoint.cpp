@@ -10,7 +10,7 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SHA256.h"
 
-#include <set>
+#include <map>
 
 using namespace kerf;
 using namespace llvm;
@@ -123,12 +123,15 @@ Error Checkpoint::openWeights() {
   return Error::success();
 }
 
-/// True if `file`, a path out of an index, names a file inside the directory by words alone. Where a link in the
-/// directory leads is its owner's choice: the Hugging Face cache consists of links.
+/// True if `file`, a path out of an index, names a file inside the directory by words alone, and by no other words than
+/// these: one file is one shard. Where a link in the directory leads is its owner's choice: the Hugging Face cache
+/// consists of links.
 static bool staysInside(StringRef file) {
-  if (file.empty() || file.contains('\0') || file.contains('\\') || sys::path::is_absolute(file))
+  if (file.empty() || file.contains('\0') || file.contains('\\'))
     return false;
-  return none_of(make_range(sys::path::begin(file), sys::path::end(file)), [](StringRef part) { return part == ".."; });
+  SmallVector<StringRef> parts;
+  file.split(parts, '/');
+  return none_of(parts, [](StringRef part) { return part.empty() || part == "." || part == ".."; });
 }
 
 Error Checkpoint::openShards() {
@@ -141,17 +144,19 @@ Error Checkpoint::openShards() {
   ObjectReader map = reader.object("weight_map");
   reader.finish("an index has weight_map and metadata");
   std::map<std::string, std::string> fileOf;
-  std::set<std::string> shards;
+  std::map<std::string, std::vector<std::string>> shards;
   map.forEach([&](StringRef tensor, element value) {
     std::string_view text;
     if (value.get_string().get(text))
       return map.wrong(tensor, "be a file name");
     StringRef file(text);
     if (!staysInside(file))
-      return map.wrong(tensor, "be a file inside the directory");
-    if (shards.insert(file.str()).second && !hasFile(file))
+      return map.wrong(tensor, "be a file inside the directory, without '.' and '..'");
+    auto [shard, isNew] = shards.try_emplace(file.str());
+    if (isNew && !hasFile(file))
       problems.add(directory_ + ": must hold the shard '" + file + "' that " + kIndexFile +
                    " names, got none; download it");
+    shard->second.push_back(tensor.str());
     fileOf[tensor.str()] = file.str();
   });
   if (Error error = problems.take())
@@ -159,7 +164,7 @@ Error Checkpoint::openShards() {
   if (shards.empty())
     return importError(kIndexFile + ": key 'weight_map' must name at least one tensor, got none");
 
-  for (const std::string &shard : shards) {
+  for (const auto &[shard, tensors] : shards) {
     if (Error error = addFile(shard))
       return error;
     for (const TensorInfo &tensor : files_.back().tensors()) {
@@ -170,8 +175,8 @@ Error Checkpoint::openShards() {
         problems.add(shard + ": tensor '" + tensor.name + "' must be in '" + it->second + "' only, as " + kIndexFile +
                      " says");
     }
-    for (const auto &[tensor, file] : fileOf)
-      if (file == shard && !files_.back().find(tensor))
+    for (const std::string &tensor : tensors)
+      if (!files_.back().find(tensor))
         problems.add(shard + ": must hold tensor '" + tensor + "' that " + kIndexFile + " names, got none");
   }
   return problems.take();

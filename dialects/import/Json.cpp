@@ -15,7 +15,22 @@ using namespace llvm;
 using simdjson::dom::element;
 using simdjson::dom::element_type;
 
-Error kerf::importError(const Twine &message) { return createStringError(inconvertibleErrorCode(), message); }
+Error kerf::importError(const Twine &message) {
+  constexpr size_t longest = 1 << 14;
+  std::string text;
+  // Names out of files may hold anything; a terminal must not take them for commands.
+  for (char c : message.str()) {
+    if (text.size() > longest) {
+      text += "…";
+      break;
+    }
+    if ((c >= 0 && c < ' ' && c != '\n') || c == 0x7f)
+      text += "\\x" + toHex(StringRef(&c, 1), /*LowerCase=*/true);
+    else
+      text += c;
+  }
+  return createStringError(inconvertibleErrorCode(), text);
+}
 
 bool kerf::isGitLfsPointer(StringRef head) { return head.starts_with("version https://git-lfs"); }
 

@@ -25,7 +25,7 @@
 
 namespace kerf {
 
-/// An error that carries `message` and nothing else.
+/// An error that carries `message` and nothing else: its control characters as \xNN, and no more than 16 KiB of it.
 llvm::Error importError(const llvm::Twine &message);
 
 /// True if `head`, the first bytes of a file, are those of a Git LFS pointer instead of the file's own content.

@@ -13,8 +13,12 @@ namespace {
 
 // The deepest table nesting of the schema is five; anything far beyond is an attack.
 constexpr unsigned kMostNesting = 32;
-// flatbuffers counts tables against loops; one byte of a real table's file is the least it can take.
 constexpr uint64_t kLongestManifest = uint64_t(FLATBUFFERS_MAX_BUFFER_SIZE) - 1;
+// Tables may be shared, so that a small file could have any number of them: flatbuffers counts those that it visits,
+// but not the strings of a list. Real packages have a few thousand.
+constexpr uint32_t kMostTables = 1 << 20, kMostSources = 1 << 20;
+// Extents of a weight.
+constexpr uint32_t kMostAxes = 16;
 
 // The checks of one file. Each states what was expected and what was found.
 class Checker {
@@ -32,10 +36,11 @@ public:
     if (std::memcmp(digest.data(), preamble.manifestSha256, digest.size()) != 0)
       refuse("manifest SHA-256 must be ", hexDigits(preamble.manifestSha256, 8), "…, got ", hexDigits(digest.data(), 8),
              "…; the file is damaged, copy or compile it again");
-    flatbuffers::Verifier verifier(bytes, preamble.manifestSize, kMostNesting,
-                                   flatbuffers::uoffset_t(preamble.manifestSize));
+    flatbuffers::Verifier verifier(bytes, preamble.manifestSize, kMostNesting, kMostTables);
     if (!schema::ManifestBufferHasIdentifier(bytes))
       refuse("manifest must have the identifier \"", schema::ManifestIdentifier(), "\"; this is not a Kerf package");
+    if (countSources(bytes, preamble.manifestSize) > kMostSources)
+      refuse("weights must have at most ", kMostSources, " sources together, got more");
     if (!schema::VerifyManifestBuffer(verifier))
       refuse("manifest is not a valid flatbuffer; the file is damaged, copy or compile it again");
     manifestBytes = preamble.manifestOffset + preamble.manifestSize;
@@ -51,6 +56,28 @@ public:
   }
 
 private:
+  // Sources of all weights together; 0 or too few where the buffer is invalid, which its verifier then says.
+  static uint64_t countSources(const uint8_t *bytes, uint64_t size) {
+    using flatbuffers::Table, flatbuffers::Vector, flatbuffers::Offset;
+    flatbuffers::Verifier verifier(bytes, size, kMostNesting, kMostTables);
+    auto list = [&](const Table *table, flatbuffers::voffset_t field) -> const Vector<Offset<Table>> * {
+      if (!table->VerifyTableStart(verifier) || !table->VerifyOffset(verifier, field))
+        return nullptr;
+      verifier.EndTable();
+      const auto *found = table->GetPointer<const Vector<Offset<Table>> *>(field);
+      return verifier.VerifyVector(found) ? found : nullptr;
+    };
+    uint64_t count = 0;
+    const flatbuffers::uoffset_t root = verifier.VerifyOffset(0);
+    const auto *weights =
+        root ? list(reinterpret_cast<const Table *>(bytes + root), schema::Manifest::VT_WEIGHTS) : nullptr;
+    for (uint32_t i = 0; weights && i < weights->size() && count <= kMostSources; ++i) {
+      const auto *sources = list(weights->Get(i), schema::Weight::VT_SOURCES);
+      count += sources ? sources->size() : 0;
+    }
+    return count;
+  }
+
   schema::Preamble readPreamble() const {
     static const char lfs[] = "version https://git-lfs";
     if (file.size() >= sizeof lfs - 1 && std::memcmp(file.data(), lfs, sizeof lfs - 1) == 0)
@@ -102,6 +129,8 @@ uint64_t checkWeights(const Checker &check, const schema::Manifest &manifest, ui
                    " bytes at ", weight->offset());
     if (weight->sha256() && weight->sha256()->size() != 0 && weight->sha256()->size() != 32)
       check.refuse("weight '", name, "' must have a SHA-256 of 32 bytes, got ", weight->sha256()->size());
+    if (weight->shape() && weight->shape()->size() > kMostAxes)
+      check.refuse("weight '", name, "' must have at most ", kMostAxes, " axes, got ", weight->shape()->size());
     if (weight->shape())
       for (const int64_t extent : *weight->shape())
         if (extent < 0)

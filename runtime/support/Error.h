@@ -34,12 +34,16 @@ template <typename... Parts> [[noreturn]] void fail(kerf_code code, const Parts 
   throw Error(code, text.str());
 }
 
-/// Fills in `*error` (which may be NULL), cutting the text to fit; returns `code`.
+/// Fills in `*error` (which may be NULL), cutting the text to fit; returns `code`. Control characters, which a name out
+/// of a file may hold, become '?': a terminal must not take them for commands.
 inline kerf_code report(kerf_error *error, kerf_code code, const char *message) noexcept {
   if (error) {
     error->code = code;
     std::strncpy(error->message, message, sizeof error->message - 1);
     error->message[sizeof error->message - 1] = '\0';
+    for (char *c = error->message; *c; ++c)
+      if ((*c > 0 && *c < ' ') || *c == 0x7f)
+        *c = '?';
   }
   return code;
 }

@@ -1,7 +1,6 @@
-// Every op as in the example of its description: custom form, generic form and bytecode give back what was read.
+// Every op as in the example of its description: custom and generic form give back what was read.
 // RUN: kerf-opt %s | kerf-opt | FileCheck %s
 // RUN: kerf-opt %s --mlir-print-op-generic | kerf-opt | FileCheck %s
-// RUN: kerf-opt %s --emit-bytecode | kerf-opt | FileCheck %s
 
 // CHECK: kerf.model "tiny" architecture "LlamaForCausalLM" checkpoint "models/tiny" context 2048 vocabulary 4096 hidden 256 layers 8
 kerf.model "tiny" architecture "LlamaForCausalLM" checkpoint "models/tiny" context 2048 vocabulary 4096 hidden 256

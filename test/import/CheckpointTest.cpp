@@ -124,9 +124,10 @@ TEST_F(CheckpointFiles, RefusesBadIndexes) {
   EXPECT_EQ(index("{}"), name + "key 'weight_map' must name at least one tensor, got none");
   EXPECT_EQ(index("{\"weight_map\":{}}"), name + "key 'weight_map' must name at least one tensor, got none");
   EXPECT_EQ(index("{\"weight_map\":{\"a\":1}}"), name + "weight_map: key 'a' must be a file name, got 1");
-  for (const char *path : {"../s.safetensors", "x/../../s.safetensors", "/etc/passwd", "", "..", "x\\\\s"})
+  for (const char *path : {"../s.safetensors", "x/../../s.safetensors", "/etc/passwd", "", "..", "x\\\\s",
+                           "./s.safetensors", "x/./s", "x//s", "x/"})
     EXPECT_EQ(index("{\"weight_map\":{\"a\":\"" + std::string(path) + "\"}}")
-                  .find(name + "weight_map: key 'a' must be a file inside the directory, got "),
+                  .find(name + "weight_map: key 'a' must be a file inside the directory, without '.' and '..', got "),
               0u)
         << path;
   EXPECT_EQ(index("{\"weight_map\":{\"a\":\"s.safetensors\",\"b\":\"u.safetensors\"}}"),

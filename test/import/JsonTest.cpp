@@ -27,6 +27,13 @@ TEST(Json, RefusesKeysThatAreEqualOnceUnescaped) {
   EXPECT_EQ(parseMessage("{\"a\":1,\"\\u0061\":2}"), "f.json: key 'a' must be given once, got it twice in one object");
 }
 
+TEST(Json, ShowsNamesFromFilesWithoutHarm) {
+  EXPECT_EQ(parseMessage("{\"\\u001b[2J\\u0000\":1,\"\\u001b[2J\\u0000\":2}"),
+            "f.json: key '\\x1b[2J\\x00' must be given once, got it twice in one object");
+  const std::string key = "\"" + std::string(100000, 'k') + "\":1";
+  EXPECT_LT(parseMessage("{" + key + "," + key + "}").size(), 17000u);
+}
+
 TEST(Json, RefusesDepthBeyondTheLimit) {
   auto nested = [](int depth) { return std::string(depth, '[') + "1" + std::string(depth, ']'); };
   EXPECT_EQ(parseMessage(nested(32)), "");

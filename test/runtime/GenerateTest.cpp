@@ -253,6 +253,8 @@ TEST(GenerateTest, Refusals) {
   expect(options, "a stop string must not be empty");
   options.struct_size = 3;
   expect(options, "struct_size of kerf_generate_options must be sizeof it");
+  options.struct_size = 20; // in the middle of a pointer
+  expect(options, "struct_size of kerf_generate_options must be sizeof it");
 }
 
 TEST(GenerateTest, WithoutTokenizer) {

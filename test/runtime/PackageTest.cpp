@@ -1,10 +1,9 @@
-// Opening: what is refused, with which code and words, and that damaged files never crash.
+// Opening: what is refused, with which code and words.
 #include "kerf/names.h"
 #include "runtime/cpu/Features.h"
 #include "test/runtime/fake/Fixture.h"
 
 #include <functional>
-#include <random>
 
 using namespace kerf::test;
 namespace schema = kerf::schema;
@@ -151,6 +150,7 @@ TEST_F(PackageTest, Manifest) {
   refused([](FakePackage &p) { p.manifest.weights[1]->size = uint64_t(-64); }, "weight 'output' must end inside");
   refused([](FakePackage &p) { p.manifest.weights[0]->size = 8192; }, "weight 'output' at");
   refused([](FakePackage &p) { p.manifest.weights[0]->shape = {-1}; }, "no negative extent, got -1");
+  refused([](FakePackage &p) { p.manifest.weights[0]->shape.resize(17, 1); }, "at most 16 axes, got 17");
   refused([](FakePackage &p) { p.manifest.weights[0]->sha256 = {1, 2}; }, "SHA-256 of 32 bytes, got 2");
   refused([](FakePackage &p) { p.manifest.groups[1]->page_size = 0; }, "KV group 'group1' must have planes, page size");
   refused([](FakePackage &p) { p.manifest.groups[1]->page_bytes = uint64_t(1) << 60; },
@@ -208,27 +208,6 @@ TEST_F(PackageTest, Checksums) {
   EXPECT_EQ(open(bytes), KERF_OK) << "weights are read only on request";
   EXPECT_EQ(open(bytes, fakeLibrary(), true), KERF_BAD_ARTIFACT);
   EXPECT_NE(std::string(error.message).find("SHA-256 of weight 'output'"), std::string::npos) << error.message;
-}
-
-// Manifests with random damage, hashed anew so that only the structural checks stand: opened or refused, never a crash.
-TEST_F(PackageTest, RandomDamage) {
-  const std::string good = FakePackage().bytes();
-  schema::Preamble preamble;
-  std::memcpy(&preamble, good.data(), sizeof preamble);
-  const std::string manifest = good.substr(64, preamble.manifestSize);
-  std::mt19937_64 random(1);
-  int refusals = 0;
-  for (int i = 0; i < 1000; ++i) {
-    std::string damaged = manifest;
-    for (uint64_t flips = 1 + random() % 3; flips--;)
-      damaged[random() % damaged.size()] = char(random() % 4 ? random() : 0xff);
-    std::string file = withManifest(damaged, good.size());
-    file.replace(file.size() - 4096, 4096, good, good.size() - 4096, 4096);
-    refusals += open(file) != KERF_OK;
-  }
-  EXPECT_GT(refusals, 150);
-  for (size_t size = 0; size < 4000; size += 37)
-    EXPECT_NE(open(good.substr(0, size)), KERF_OK);
 }
 
 TEST(NamesTest, Symbols) {

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Runs fuzz targets one after another and reports executions, coverage and findings; fails if there are any.
+# Usage: test/fuzz/run.sh [seconds for each] [target…]   (20 seconds and all targets if not given)
+# What is learned stays in build/fuzz/corpus for the next run; the input of a finding in build/fuzz/findings.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+seconds=${1:-20}
+shift || true
+build=${KERF_FUZZ_BUILD:-build/fuzz}
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || for source in test/fuzz/*.cpp; do targets+=("$(basename "$source" .cpp)"); done
+for target in "${targets[@]}"; do
+  [ -x "$build/bin/kerf-fuzz-$target" ] || {
+    echo "kerf-fuzz-$target is not built: cmake --preset fuzz && cmake --build --preset fuzz" >&2
+    exit 2
+  }
+done
+
+failed=0
+printf '%-12s %12s %8s %22s %15s %9s\n' target executions '1/s' 'edges covered' inputs findings
+for target in "${targets[@]}"; do
+  corpus=$build/corpus/$target findings=$build/findings/$target log=$build/$target.log
+  mkdir -p "$corpus" "$findings"
+  options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1
+           -artifact_prefix="$findings/")
+  [ ! -f "test/fuzz/$target.dict" ] || options+=(-dict="test/fuzz/$target.dict")
+  found=0
+  "$build/bin/kerf-fuzz-$target" "${options[@]}" "$corpus" "test/fuzz/corpus/$target" >"$log" 2>&1 || found=1
+  awk -v target="$target" -v found="$found" '
+    function after(word,   i) { for (i = 1; i < NF; ++i) if ($i == word) return $(i + 1); return "?" }
+    / cov: / { last = after("cov:"); corpus = after("corp:"); if (first == "") first = last }
+    /stat::number_of_executed_units/ { runs = $2 }
+    /stat::average_exec_per_sec/ { rate = $2 }
+    END { printf "%-12s %12s %8s %22s %15s %9s\n", target, runs, rate, first " to " last, corpus, found ? "1" : "0" }' "$log"
+  if [ "$found" = 1 ]; then
+    failed=1
+    grep -E 'must hold|ERROR:|runtime error|Test unit written|SUMMARY' "$log" | sed 's/^/    /' | head -8
+  fi
+done
+exit $failed
