@@ -28,12 +28,25 @@ inline uint64_t mixBits(uint64_t x) {
 /// Hash of a pair of token ids; its low bits are the first slot of `BpeModel.merges`.
 inline uint64_t mergeHash(uint32_t left, uint32_t right) { return mixBits(uint64_t(left) << 32 | right); }
 
-/// Hash of a piece's bytes (FNV-1a, mixed); its low bits are the first slot of `BpeModel.whole_pieces`.
+/// Hash of a piece's bytes (FNV-1a, mixed), which may come in parts; its low bits are the first slot of
+/// `BpeModel.whole_pieces` and `WordPieceModel.pieces`.
+class PieceHash {
+public:
+  void add(std::string_view bytes) {
+    for (unsigned char byte : bytes)
+      state = (state ^ byte) * 0x100000001b3ull;
+  }
+  uint64_t value() const { return mixBits(state); }
+
+private:
+  uint64_t state = 0xcbf29ce484222325ull;
+};
+
+/// The same for bytes that are all at hand.
 inline uint64_t pieceHash(std::string_view bytes) {
-  uint64_t hash = 0xcbf29ce484222325ull;
-  for (unsigned char byte : bytes)
-    hash = (hash ^ byte) * 0x100000001b3ull;
-  return mixBits(hash);
+  PieceHash hash;
+  hash.add(bytes);
+  return hash.value();
 }
 
 } // namespace kerf::schema

@@ -1,7 +1,7 @@
 //===- Bpe.cpp - byte pair encoding of one piece --------------------------===//
 #include "runtime/tokenizer/Bpe.h"
-#include "runtime/schema/TokenizerHash.h"
 #include "runtime/tokenizer/TokenizerError.h"
+#include "runtime/tokenizer/Utf8.h"
 
 #include <algorithm>
 #include <string>
@@ -12,44 +12,41 @@ using kerf::schema::MergeSlot;
 
 static constexpr uint32_t kNone = 0xffffffffu;
 
-[[noreturn]] static void bad(const std::string &message) {
-  throw TokenizerError(TokenizerError::Cause::BadTable, message);
-}
-
-// An open-addressed table must be a power of two and have an empty slot, or a search would not end.
-static void verifyTableShape(const char *name, uint32_t slots, uint32_t used) {
-  if (slots & (slots - 1))
-    bad(std::string("the tokenizer's ") + name + " must have a power of two of slots, got " + std::to_string(slots));
-  if (slots && used == slots)
-    bad(std::string("the tokenizer's ") + name + " must have an empty slot, got " + std::to_string(slots) +
-        " full ones");
-}
-
-Bpe::Bpe(const schema::Tokenizer &table)
-    : table(table), model(*table.model()), tokens(table.token_offsets()->size() - 1) {
+Bpe::Bpe(const Vocabulary &vocabulary, const schema::BpeModel &model)
+    : vocabulary(vocabulary), model(model), pieces(vocabulary, model.whole_pieces()) {
+  if ((model.ignore_merges() || model.characters()) == pieces.empty())
+    badTable(std::string("the tokenizer's table of pieces must be there just if merges are ignored or symbols are "
+                         "characters, got ") +
+             (pieces.empty() ? "none" : "one"));
+  if (model.characters() && model.unknown() != kNoToken && model.unknown() >= vocabulary.size())
+    badTable("the unknown token must be below " + std::to_string(vocabulary.size()) + ", got " +
+             std::to_string(model.unknown()));
   verifyBytes();
   verifyMerges();
-  verifyPieces();
 }
 
-std::string_view Bpe::bytesOf(uint32_t token) const {
-  uint32_t begin = table.token_offsets()->Get(token), end = table.token_offsets()->Get(token + 1);
-  return {reinterpret_cast<const char *>(table.token_bytes()->data()) + begin, end - begin};
+// How a vocabulary of characters spells a byte.
+static std::string spelledByte(uint32_t byte) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  return {'<', '0', 'x', kDigits[byte >> 4], kDigits[byte & 15], '>'};
 }
 
 void Bpe::verifyBytes() const {
   uint32_t count = model.byte_tokens() ? model.byte_tokens()->size() : 0;
+  if (model.characters() && count == 0)
+    return;
   if (count != 256)
-    bad("the tokenizer must name the tokens of 256 bytes, got " + std::to_string(count));
+    badTable("the tokenizer must name the tokens of 256 bytes, got " + std::to_string(count));
   for (uint32_t byte = 0; byte < 256; ++byte) {
     uint32_t token = model.byte_tokens()->Get(byte);
     // 0xC0, 0xC1 and 0xF5 to 0xFF are never part of UTF-8.
     bool unused = byte == 0xC0 || byte == 0xC1 || byte >= 0xF5;
-    if (token == kNoToken && unused)
+    if (token == kNoToken && (unused || model.characters()))
       continue;
-    char self = static_cast<char>(byte);
-    if (token >= tokens || bytesOf(token) != std::string_view(&self, 1))
-      bad("the tokenizer must have a token for byte " + std::to_string(byte) + ", got id " + std::to_string(token));
+    std::string self = model.characters() ? spelledByte(byte) : std::string(1, static_cast<char>(byte));
+    if (token >= vocabulary.size() || vocabulary[token] != self)
+      badTable("the tokenizer must have a token for byte " + std::to_string(byte) + ", got id " +
+               std::to_string(token));
   }
 }
 
@@ -66,37 +63,22 @@ void Bpe::verifyMerges() const {
     if (slot->left() == kNoToken)
       continue;
     std::string name = "the merge of ids " + std::to_string(slot->left()) + " and " + std::to_string(slot->right());
-    if (slot->left() >= tokens || slot->right() >= tokens || slot->result() >= tokens)
-      bad(name + " into " + std::to_string(slot->result()) + " must be of ids below " + std::to_string(tokens));
-    std::string_view left = bytesOf(slot->left()), right = bytesOf(slot->right()), result = bytesOf(slot->result());
+    if (slot->left() >= vocabulary.size() || slot->right() >= vocabulary.size() || slot->result() >= vocabulary.size())
+      badTable(name + " into " + std::to_string(slot->result()) + " must be of ids below " +
+               std::to_string(vocabulary.size()));
+    std::string_view left = vocabulary[slot->left()], right = vocabulary[slot->right()],
+                     result = vocabulary[slot->result()];
     if (left.empty() || right.empty() || result.size() != left.size() + right.size() ||
         result.substr(0, left.size()) != left || result.substr(left.size()) != right)
-      bad(name + " must give their bytes joined, got id " + std::to_string(slot->result()));
+      badTable(name + " must give their bytes joined, got id " + std::to_string(slot->result()));
     if (findMerge(slot->left(), slot->right()) != slot)
-      bad(name + " must be found where its hash says, got another slot");
+      badTable(name + " must be found where its hash says, got another slot");
     ranks.push_back(slot->rank());
   }
   std::sort(ranks.begin(), ranks.end());
   auto twice = std::adjacent_find(ranks.begin(), ranks.end());
   if (twice != ranks.end())
-    bad("each merge must have its own rank, got rank " + std::to_string(*twice) + " twice");
-}
-
-void Bpe::verifyPieces() const {
-  uint32_t slots = model.whole_pieces() ? model.whole_pieces()->size() : 0, used = 0;
-  if (model.ignore_merges() != (slots != 0))
-    bad("the tokenizer's table of pieces must be there just if merges are ignored, got " + std::to_string(slots) +
-        " slots");
-  for (uint32_t i = 0; i < slots; ++i)
-    used += model.whole_pieces()->Get(i) != kNoToken;
-  verifyTableShape("table of pieces", slots, used);
-  for (uint32_t i = 0; i < slots; ++i) {
-    uint32_t token = model.whole_pieces()->Get(i);
-    if (token == kNoToken)
-      continue;
-    if (token >= tokens || bytesOf(token).empty() || findPiece(bytesOf(token)) != token)
-      bad("the tokenizer's table of pieces must lead to id " + std::to_string(token) + " by its bytes");
-  }
+    badTable("each merge must have its own rank, got rank " + std::to_string(*twice) + " twice");
 }
 
 const MergeSlot *Bpe::findMerge(uint32_t left, uint32_t right) const {
@@ -110,17 +92,6 @@ const MergeSlot *Bpe::findMerge(uint32_t left, uint32_t right) const {
       return nullptr;
     if (slot->left() == left && slot->right() == right)
       return slot;
-  }
-}
-
-uint32_t Bpe::findPiece(std::string_view bytes) const {
-  const auto &pieces = *model.whole_pieces();
-  uint32_t mask = pieces.size() - 1;
-  for (uint32_t i = static_cast<uint32_t>(schema::pieceHash(bytes)) & mask;; i = (i + 1) & mask) {
-    uint32_t token = pieces.Get(i);
-    // An id out of range is refused by verifyPieces, which may meet it here first.
-    if (token >= tokens || bytesOf(token) == bytes)
-      return token;
   }
 }
 
@@ -139,12 +110,44 @@ void Bpe::push(Scratch &scratch, uint32_t position) const {
   }
 }
 
+// As in `tokenizers`, an unknown character waits for the next one that has a token of its own: one that falls back to
+// bytes comes before it, and runs of unknown characters fuse across such bytes.
+void Bpe::splitCharacters(std::string_view piece, std::vector<Scratch::Symbol> &symbols) const {
+  bool waiting = false;
+  auto add = [&](uint32_t token) { symbols.push_back({token, 0, 0}); };
+  for (size_t i = 0, length = 0; i < piece.size(); i += length) {
+    length = readUtf8(piece.substr(i)).length;
+    std::string_view character = piece.substr(i, length);
+    if (uint32_t token = pieces.find(character); token != kNoToken) {
+      if (waiting)
+        add(model.unknown());
+      waiting = false;
+      add(token);
+      continue;
+    }
+    auto hasToken = [&](unsigned char byte) { return model.byte_tokens()->Get(byte) != kNoToken; };
+    if (model.byte_tokens() && model.byte_tokens()->size() &&
+        std::all_of(character.begin(), character.end(), hasToken)) {
+      for (unsigned char byte : character)
+        add(model.byte_tokens()->Get(byte));
+      continue;
+    }
+    if (model.unknown() == kNoToken)
+      continue;
+    if (waiting && !model.fuse_unknown())
+      add(model.unknown());
+    waiting = true;
+  }
+  if (waiting)
+    add(model.unknown());
+}
+
 void Bpe::encode(std::string_view piece, Scratch &scratch, std::vector<int32_t> &out) const {
   if (piece.size() >= kNone)
     throw TokenizerError(TokenizerError::Cause::BadArgument,
                          "a piece of text must have less than 4 GiB, got " + std::to_string(piece.size()) + " bytes");
   if (model.ignore_merges()) {
-    uint32_t token = findPiece(piece);
+    uint32_t token = pieces.find(piece);
     if (token != kNoToken) {
       out.push_back(static_cast<int32_t>(token));
       return;
@@ -154,11 +157,17 @@ void Bpe::encode(std::string_view piece, Scratch &scratch, std::vector<int32_t> 
   auto &heap = scratch.heap;
   symbols.clear();
   heap.clear();
-  uint32_t count = static_cast<uint32_t>(piece.size());
-  symbols.reserve(count);
-  for (uint32_t i = 0; i < count; ++i)
-    symbols.push_back({model.byte_tokens()->Get(static_cast<unsigned char>(piece[i])), i ? i - 1 : kNone,
-                       i + 1 < count ? i + 1 : kNone});
+  symbols.reserve(piece.size());
+  if (model.characters())
+    splitCharacters(piece, symbols);
+  else
+    for (unsigned char byte : piece)
+      symbols.push_back({model.byte_tokens()->Get(byte), 0, 0});
+  uint32_t count = static_cast<uint32_t>(symbols.size());
+  for (uint32_t i = 0; i < count; ++i) {
+    symbols[i].left = i ? i - 1 : kNone;
+    symbols[i].right = i + 1 < count ? i + 1 : kNone;
+  }
   for (uint32_t i = 0; i < count; ++i)
     push(scratch, i);
 

@@ -2,7 +2,7 @@
 #ifndef KERF_RUNTIME_TOKENIZER_BPE_H
 #define KERF_RUNTIME_TOKENIZER_BPE_H
 
-#include "runtime/schema/tokenizer_generated.h"
+#include "runtime/tokenizer/Vocabulary.h"
 
 #include <cstdint>
 #include <string_view>
@@ -33,26 +33,23 @@ public:
     std::vector<Candidate> heap;
   };
 
-  /// Reads the model of `table`, whose token bytes and offsets have been verified, and verifies every entry of it.
-  /// Throws TokenizerError.
-  explicit Bpe(const schema::Tokenizer &table);
+  /// Reads `model`, whose ids are those of `vocabulary`, and verifies every entry of it. Throws TokenizerError.
+  Bpe(const Vocabulary &vocabulary, const schema::BpeModel &model);
 
-  /// Appends the tokens of `piece` to `out`, in O(n log n). Pairs of lower rank merge first, of equal ranks the
-  /// leftmost. Throws TokenizerError on a piece of 4 GiB or more.
+  /// Appends the tokens of `piece` (valid UTF-8) to `out`, in O(n log n). Pairs of lower rank merge first, of equal
+  /// ranks the leftmost. Throws TokenizerError on a piece of 4 GiB or more.
   void encode(std::string_view piece, Scratch &scratch, std::vector<int32_t> &out) const;
 
 private:
   const schema::MergeSlot *findMerge(uint32_t left, uint32_t right) const;
-  uint32_t findPiece(std::string_view bytes) const;
-  std::string_view bytesOf(uint32_t token) const;
   void verifyBytes() const;
   void verifyMerges() const;
-  void verifyPieces() const;
+  void splitCharacters(std::string_view piece, std::vector<Scratch::Symbol> &symbols) const;
   void push(Scratch &scratch, uint32_t position) const;
 
-  const schema::Tokenizer &table;
+  const Vocabulary &vocabulary;
   const schema::BpeModel &model;
-  uint32_t tokens;
+  PieceTable pieces;
 };
 
 } // namespace kerf::rt

@@ -1,11 +1,10 @@
 //===- Tokenizer.cpp - text to token ids and back -------------------------===//
 //
-// Text passes through: replacement of bytes that are not UTF-8; added tokens looked for as written; normal forms;
-// added tokens looked for in normalized text; the steps that cut pieces; byte pair encoding.
+// Text passes through: replacement of bytes that are not UTF-8; added tokens looked for as written; the normalizer;
+// added tokens looked for in normalized text; the steps that cut pieces; the model.
 //
 //===----------------------------------------------------------------------===//
 #include "runtime/tokenizer/Tokenizer.h"
-#include "runtime/tokenizer/Normalize.h"
 #include "runtime/tokenizer/TokenizerError.h"
 #include "runtime/tokenizer/Utf8.h"
 
@@ -13,87 +12,56 @@ using namespace kerf::rt;
 
 namespace {
 
-// Far above any vocabulary in use; keeps ids within int32_t.
-constexpr uint32_t kMaxTokens = 1u << 22;
 // A piece is cut by one step after the other, recursively.
 constexpr uint32_t kMaxSteps = 32;
 // The text of an added token is walked at every byte that begins one.
 constexpr uint32_t kMaxAddedBytes = 4096;
 
-[[noreturn]] void bad(const std::string &message) { throw TokenizerError(TokenizerError::Cause::BadTable, message); }
-
-template <typename Table> const Table &present(const Table *entry, const char *what) {
-  if (!entry)
-    bad(std::string("each ") + what + " of the tokenizer must be present, got a null one");
-  return *entry;
-}
-
 } // namespace
 
-Tokenizer::Tokenizer(const schema::Tokenizer &table) : table(table) {
-  if (!table.token_bytes() || !table.token_offsets() || !table.model())
-    bad("the tokenizer must have token bytes, token offsets and a model");
-  if (table.decoder() != schema::DecoderKind::ByteLevel)
-    bad("the tokenizer's decoder must be byte-level, got kind " + std::to_string(static_cast<int>(table.decoder())));
-  verifyVocabulary();
-  specials.resize(table.token_offsets()->size() - 1);
-  bpe.emplace(table);
+Tokenizer::Tokenizer(const schema::Tokenizer &table)
+    : table(table), vocabulary(table), normalizer(table), decoder(table), specials(vocabulary.size()) {
+  if (!table.model() == !table.word_pieces())
+    badTable(std::string("the tokenizer must have one model, got ") + (table.model() ? "two" : "none"));
+  if (table.model())
+    bpe.emplace(vocabulary, *table.model());
+  else
+    wordPiece.emplace(vocabulary, *table.word_pieces());
   readAddedTokens();
   readSteps();
   for (const auto *ids : {table.prefix_ids(), table.suffix_ids()})
     for (uint32_t i = 0; ids && i < ids->size(); ++i)
-      if (ids->Get(i) >= specials.size())
-        bad("each id put around a text must be below " + std::to_string(specials.size()) + ", got " +
-            std::to_string(ids->Get(i)));
-}
-
-void Tokenizer::verifyVocabulary() const {
-  const auto &offsets = *table.token_offsets();
-  if (offsets.size() < 2 || offsets.size() - 1 > kMaxTokens)
-    bad("the tokenizer must have 1 to " + std::to_string(kMaxTokens) + " tokens, got " +
-        std::to_string(int64_t(offsets.size()) - 1));
-  if (offsets.Get(0) != 0 || offsets.Get(offsets.size() - 1) != table.token_bytes()->size())
-    bad("the tokenizer's token offsets must run from 0 to " + std::to_string(table.token_bytes()->size()) + ", got " +
-        std::to_string(offsets.Get(0)) + " to " + std::to_string(offsets.Get(offsets.size() - 1)));
-  for (uint32_t i = 0; i + 1 < offsets.size(); ++i)
-    if (offsets.Get(i) > offsets.Get(i + 1))
-      bad("the tokenizer's token offsets must not fall, got " + std::to_string(offsets.Get(i)) + " and then " +
-          std::to_string(offsets.Get(i + 1)));
+      if (ids->Get(i) >= vocabulary.size())
+        badTable("each id put around a text must be below " + std::to_string(vocabulary.size()) + ", got " +
+                 std::to_string(ids->Get(i)));
 }
 
 void Tokenizer::readAddedTokens() {
-  // Normalized contents depend on the steps.
-  if (const auto *normalizers = table.normalizers()) {
-    if (normalizers->size() > kMaxSteps)
-      bad("the tokenizer must have at most " + std::to_string(kMaxSteps) + " normalizers, got " +
-          std::to_string(normalizers->size()));
-    for (const schema::NormalizerStep *step : *normalizers)
-      if (present(step, "normalizer").form() > schema::NormalForm::MAX)
-        bad("a normalizer must be one of NFC, NFD, NFKC, NFKD, got number " +
-            std::to_string(static_cast<int>(step->form())));
-  }
   if (!table.added_tokens())
     return;
+  MatchScratch scratch;
   // Of equal contents the first in the trie counts, and special tokens come before others.
   for (bool special : {true, false})
     for (const schema::AddedToken *entry : *table.added_tokens()) {
-      const schema::AddedToken &token = present(entry, "added token");
+      if (!entry)
+        badTable("each added token of the tokenizer must be present, got a null one");
+      const schema::AddedToken &token = *entry;
       if (token.special() != special)
         continue;
-      if (token.id() >= specials.size())
-        bad("the id of each added token must be below " + std::to_string(specials.size()) + ", got " +
-            std::to_string(token.id()));
+      if (token.id() >= vocabulary.size())
+        badTable("the id of each added token must be below " + std::to_string(vocabulary.size()) + ", got " +
+                 std::to_string(token.id()));
       std::string_view content = token.content() ? token.content()->string_view() : std::string_view();
       if (content.empty() || content.size() > kMaxAddedBytes || validUtf8Prefix(content) != content.size())
-        bad("the content of added token " + std::to_string(token.id()) + " must be 1 to " +
-            std::to_string(kMaxAddedBytes) + " bytes of UTF-8");
+        badTable("the content of added token " + std::to_string(token.id()) + " must be 1 to " +
+                 std::to_string(kMaxAddedBytes) + " bytes of UTF-8");
       if (special)
         specials[token.id()] = true;
       if (!token.normalized()) {
         plainTokens.add(token, content);
         continue;
       }
-      std::string text = normalized(content);
+      std::string text = normalizer(content, scratch);
       normalizedTokens.add(token, text);
       if (text != content)
         changedTexts[static_cast<int32_t>(token.id())] = text;
@@ -104,46 +72,69 @@ void Tokenizer::readSteps() {
   if (!table.pre_tokenizers())
     return;
   if (table.pre_tokenizers()->size() > kMaxSteps)
-    bad("the tokenizer must have at most " + std::to_string(kMaxSteps) + " splitting steps, got " +
-        std::to_string(table.pre_tokenizers()->size()));
-  for (const schema::PreTokenizerStep *entry : *table.pre_tokenizers()) {
-    const schema::PreTokenizerStep &step = present(entry, "splitting step");
-    if (step.kind() > schema::PreTokenizerKind::MAX || step.behavior() > schema::SplitBehavior::MAX)
-      bad("a splitting step must be of a known kind and behaviour, got " +
-          std::to_string(static_cast<int>(step.kind())) + " and " + std::to_string(static_cast<int>(step.behavior())));
-    Step &made = steps.emplace_back(Step{step.kind(), std::nullopt, step.behavior(), step.invert()});
-    if (step.kind() != schema::PreTokenizerKind::Split)
-      continue;
-    if (!step.pattern())
-      bad("a splitting step must have a pattern, got none");
-    made.pattern.emplace(step.pattern()->string_view());
+    badTable("the tokenizer must have at most " + std::to_string(kMaxSteps) + " splitting steps, got " +
+             std::to_string(table.pre_tokenizers()->size()));
+  for (const schema::PreTokenizerStep *step : *table.pre_tokenizers()) {
+    if (!step)
+      badTable("each splitting step of the tokenizer must be present, got a null one");
+    if (step->kind() > schema::PreTokenizerKind::MAX || step->behavior() > schema::SplitBehavior::MAX ||
+        step->prefix() > schema::Prefix::MAX)
+      badTable("a splitting step must be of a known kind, behaviour and prefix, got " +
+               std::to_string(static_cast<int>(step->kind())) + ", " +
+               std::to_string(static_cast<int>(step->behavior())) + " and " +
+               std::to_string(static_cast<int>(step->prefix())));
+    Step &made = steps.emplace_back(Step{step, std::nullopt});
+    if (step->kind() == schema::PreTokenizerKind::Split) {
+      if (!step->pattern())
+        badTable("a splitting step must have a pattern, got none");
+      made.pattern.emplace(step->pattern()->string_view());
+    } else if (step->kind() == schema::PreTokenizerKind::Metaspace) {
+      std::string_view replacement = step->replacement() ? step->replacement()->string_view() : std::string_view();
+      if (replacement.empty() || !readUtf8(replacement).valid || readUtf8(replacement).length != replacement.size())
+        badTable("the replacement of spaces must be one character, got " + std::to_string(replacement.size()) +
+                 " bytes");
+    }
   }
 }
 
-std::string Tokenizer::normalized(std::string_view text) const {
-  std::string result(text);
-  if (table.normalizers())
-    for (const schema::NormalizerStep *step : *table.normalizers())
-      result = normalize(result, step->form());
-  return result;
+static std::string withMetaspace(const kerf::schema::PreTokenizerStep &step, std::string_view piece, bool first) {
+  std::string_view replacement = step.replacement()->string_view();
+  std::string out;
+  for (char byte : piece)
+    if (byte == ' ')
+      out += replacement;
+    else
+      out += byte;
+  bool wanted = step.prefix() == kerf::schema::Prefix::All || (step.prefix() == kerf::schema::Prefix::First && first);
+  if (wanted && out.compare(0, replacement.size(), replacement) != 0)
+    out.insert(0, replacement);
+  return out;
 }
 
-void Tokenizer::encodePiece(std::string_view piece, size_t step, Scratch &scratch, std::vector<int32_t> &out) const {
+// `first` says that the text begins with this piece.
+void Tokenizer::encodePiece(std::string_view piece, bool first, size_t step, Scratch &scratch,
+                            std::vector<int32_t> &out) const {
   if (step == steps.size()) {
-    bpe->encode(piece, scratch.bpe, out);
+    if (bpe)
+      bpe->encode(piece, scratch.bpe, out);
+    else
+      wordPiece->encode(piece, out);
     return;
   }
-  const Step &now = steps[step];
-  switch (now.kind) {
+  const schema::PreTokenizerStep &now = *steps[step].table;
+  switch (now.kind()) {
   case schema::PreTokenizerKind::Split:
-    for (std::string_view part : now.pattern->split(piece, now.behavior, now.invert, scratch.match))
-      encodePiece(part, step + 1, scratch, out);
+    for (std::string_view part : steps[step].pattern->split(piece, now.behavior(), now.invert(), scratch.match))
+      encodePiece(part, first && part.data() == piece.data(), step + 1, scratch, out);
     break;
   case schema::PreTokenizerKind::PrefixSpace:
     if (piece.front() == ' ')
-      encodePiece(piece, step + 1, scratch, out);
+      encodePiece(piece, first, step + 1, scratch, out);
     else
-      encodePiece(" " + std::string(piece), step + 1, scratch, out);
+      encodePiece(" " + std::string(piece), first, step + 1, scratch, out);
+    break;
+  case schema::PreTokenizerKind::Metaspace:
+    encodePiece(withMetaspace(now, piece, first), first, step + 1, scratch, out);
     break;
   }
 }
@@ -168,60 +159,54 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, bool addSpecial, b
     }
     std::string changed;
     std::string_view between = plain.text;
-    if (table.normalizers() && table.normalizers()->size())
-      between = changed = normalized(plain.text);
+    if (!normalizer.empty())
+      between = changed = normalizer(plain.text, scratch.match);
     for (const AddedTokens::Part &part : normalizedTokens.split(between, parseSpecial)) {
       if (part.token)
         ids.push_back(static_cast<int32_t>(part.token->id()));
       else
-        encodePiece(part.text, 0, scratch, ids);
+        encodePiece(part.text, plain.text.data() == text.data() && part.text.data() == between.data(), 0, scratch, ids);
     }
   }
   around(table.suffix_ids());
   return ids;
 }
 
-std::string_view Tokenizer::tokenBytes(int32_t id) const {
+std::string_view Tokenizer::contentOf(int32_t id) const {
   if (id < 0 || id >= size())
     throw TokenizerError(TokenizerError::Cause::BadArgument,
                          "a token id must be in 0 to " + std::to_string(size() - 1) + ", got " + std::to_string(id));
   if (!changedTexts.empty())
     if (auto changed = changedTexts.find(id); changed != changedTexts.end())
       return changed->second;
-  uint32_t begin = table.token_offsets()->Get(id), end = table.token_offsets()->Get(id + 1);
-  return {reinterpret_cast<const char *>(table.token_bytes()->data()) + begin, end - begin};
+  return vocabulary[static_cast<uint32_t>(id)];
 }
 
 bool Tokenizer::isSpecial(int32_t id) const {
-  tokenBytes(id);
+  contentOf(id);
   return specials[id];
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skipSpecial) const {
-  std::string bytes;
-  for (int32_t id : ids)
-    if (std::string_view token = tokenBytes(id); !skipSpecial || !specials[id])
-      bytes.append(token);
-  if (validUtf8Prefix(bytes) == bytes.size())
-    return bytes;
   std::string text;
-  appendReplaced(bytes, /*last=*/true, text);
+  Decoder::State state;
+  for (int32_t id : ids)
+    if (std::string_view content = contentOf(id); !skipSpecial || !specials[id])
+      decoder.put(state, content, text);
+  decoder.finish(state, text);
   return text;
 }
 
 std::string StreamingDecoder::put(int32_t id) {
-  std::string_view bytes = tokenizer.tokenBytes(id);
-  if (skipSpecial && tokenizer.isSpecial(id))
-    return {};
-  pending.append(bytes);
+  std::string_view content = tokenizer.contentOf(id);
   std::string text;
-  pending.erase(0, appendReplaced(pending, /*last=*/false, text));
+  if (!skipSpecial || !tokenizer.isSpecial(id))
+    tokenizer.decoder.put(state, content, text);
   return text;
 }
 
 std::string StreamingDecoder::flush() {
   std::string text;
-  appendReplaced(pending, /*last=*/true, text);
-  pending.clear();
+  tokenizer.decoder.finish(state, text);
   return text;
 }

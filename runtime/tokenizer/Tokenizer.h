@@ -5,7 +5,11 @@
 #include "runtime/schema/tokenizer_generated.h"
 #include "runtime/tokenizer/AddedTokens.h"
 #include "runtime/tokenizer/Bpe.h"
+#include "runtime/tokenizer/Decoder.h"
+#include "runtime/tokenizer/Normalizer.h"
 #include "runtime/tokenizer/Pattern.h"
+#include "runtime/tokenizer/Vocabulary.h"
+#include "runtime/tokenizer/WordPiece.h"
 
 #include <cstdint>
 #include <map>
@@ -33,9 +37,6 @@ public:
   /// the vocabulary.
   std::string decode(std::span<const int32_t> ids, bool skipSpecial) const;
 
-  /// The bytes of one token, not always whole characters. Throws TokenizerError on an id outside the vocabulary.
-  std::string_view tokenBytes(int32_t id) const;
-
   /// True if `id` is a special token. Throws TokenizerError on an id outside the vocabulary.
   bool isSpecial(int32_t id) const;
 
@@ -43,31 +44,34 @@ public:
   int32_t size() const { return static_cast<int32_t>(specials.size()); }
 
 private:
+  friend class StreamingDecoder;
   struct Step {
-    schema::PreTokenizerKind kind;
+    const schema::PreTokenizerStep *table;
+    /// Of a Split.
     std::optional<Pattern> pattern;
-    schema::SplitBehavior behavior;
-    bool invert;
   };
   struct Scratch {
     MatchScratch match;
     Bpe::Scratch bpe;
   };
-  void verifyVocabulary() const;
   void readAddedTokens();
   void readSteps();
-  std::string normalized(std::string_view text) const;
-  void encodePiece(std::string_view piece, size_t step, Scratch &scratch, std::vector<int32_t> &out) const;
+  std::string_view contentOf(int32_t id) const;
+  void encodePiece(std::string_view piece, bool first, size_t step, Scratch &scratch, std::vector<int32_t> &out) const;
 
   const schema::Tokenizer &table;
+  Vocabulary vocabulary;
+  Normalizer normalizer;
+  Decoder decoder;
   std::vector<bool> specials;
   /// Looked for in the text as it is, and in normalized text.
   AddedTokens plainTokens, normalizedTokens;
-  /// Added tokens that normal forms change decode to what they were changed to.
+  /// Added tokens that the normalizer changes decode to what they were changed to.
   std::map<int32_t, std::string> changedTexts;
   std::vector<Step> steps;
-  /// Set by the constructor once the vocabulary has been verified.
+  /// Just one of the two is there.
   std::optional<Bpe> bpe;
+  std::optional<WordPiece> wordPiece;
 };
 
 /// Decodes ids one by one into whole characters: what it has given out, joined, is what `Tokenizer::decode` gives.
@@ -76,19 +80,17 @@ public:
   /// `tokenizer` must outlive this.
   StreamingDecoder(const Tokenizer &tokenizer, bool skipSpecial) : tokenizer(tokenizer), skipSpecial(skipSpecial) {}
 
-  /// The text that `id` completes; may be empty. Throws TokenizerError on an id outside the vocabulary, and then stays
-  /// as it was.
+  /// The text that `id` makes certain; may be empty. Throws TokenizerError on an id outside the vocabulary, and then
+  /// stays as it was.
   std::string put(int32_t id);
 
-  /// What is left at the end: one replacement character if a character was left incomplete, else nothing. Another
-  /// text may follow.
+  /// What is left at the end: what waited for tokens that could have followed. Another text may follow.
   std::string flush();
 
 private:
   const Tokenizer &tokenizer;
   bool skipSpecial;
-  /// The head of a character; at most three bytes.
-  std::string pending;
+  Decoder::State state;
 };
 
 } // namespace kerf::rt

@@ -30,6 +30,11 @@ private:
   Cause cause_;
 };
 
+/// Throws the TokenizerError of a damaged or hostile table.
+[[noreturn]] inline void badTable(const std::string &message) {
+  throw TokenizerError(TokenizerError::Cause::BadTable, message);
+}
+
 } // namespace kerf::rt
 
 #endif // KERF_RUNTIME_TOKENIZER_TOKENIZERERROR_H

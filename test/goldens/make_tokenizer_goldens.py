@@ -2,16 +2,20 @@
 """Writes the tokenizer goldens: what Hugging Face `tokenizers` makes of texts that test it.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install tokenizers
-    /tmp/venv/bin/python test/goldens/make_tokenizer_goldens.py
+    /tmp/venv/bin/python test/goldens/make_tokenizer_goldens.py [NAME …]    # all variants, or these
 
 The Python must know Unicode 14 (3.11 does), the newest that PCRE2 10.42 knows: no later code point is used.
 
-tokenizer/variants.json   changes to the bundled model's tokenizer.json, by name; a dotted key reaches inside
+tokenizer/variants.json   changes to the bundled model's tokenizer.json, by name; a dotted key reaches inside, null takes
+                          the key away. "base" names another file to change, "swap" pairs of strings of which the
+                          first becomes the second in every text
+tokenizer/BASE.json       tokenizers of other families, in the form of published ones; trained here if missing
 tokenizer/inputs.bin.gz   three counts (chunks of the 1 MB text, random strings, broken byte strings), then the records:
                           length, bytes; all numbers are little-endian u32
-tokenizer/NAME.bin.gz     counts of chunks, strings, broken strings and decodes, then 64-bit FNV-1a hashes: of ids (as
-                          u32) and text for the whole text, for each record, and of text for each decode. The whole text
-                          counts only if all chunks are there.
+tokenizer/NAME.bin.gz     counts of chunks, strings, broken strings and decodes, then the low 32 bits of FNV-1a hashes: of
+                          ids (as u32) and text for the whole text, for each record, and of text for each decode. The
+                          whole text counts only if all chunks are there.
+tokenizer/characters.txt  what BERT's steps make of every code point, as 32-bit hashes of all results one after another
 Record i is encoded with special tokens around it if i is even and with special tokens in the text taken as text if
 i % 4 == 3; it is decoded without special tokens if i % 3 == 0.
 """
@@ -20,6 +24,7 @@ import json
 import pathlib
 import random
 import struct
+import sys
 import unicodedata
 
 import tokenizers
@@ -28,7 +33,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 OUT = HERE / "tokenizer"
 MASK = (1 << 64) - 1
-WHOLE = ("llama3", "qwen2")
+WHOLE = ("llama3", "qwen2", "llama2", "bert", "bert_bytes", "gpt2")
 DECODES = 500
 
 SPECIALS = ["<|begin_of_text|>", "<|end_of_text|>", "<|pad|>", "<|im_start|>", "<|im_end|>", "<|endoftext|>",
@@ -46,7 +51,7 @@ def fnv(data):
     value = 0xCBF29CE484222325
     for byte in data:
         value = (value ^ byte) * 0x100000001B3 & MASK
-    return value
+    return value & 0xFFFFFFFF
 
 
 def split_mix(state):
@@ -156,14 +161,80 @@ def broken(rng):
     return made
 
 
-def variant(base, changes):
-    config = json.loads(base)
+def learn(model, trainer, normalizer, pre_tokenizer):
+    """What `trainer` makes of the texts that come with Kerf, and of a little of other scripts."""
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizer
+    texts = [(ROOT / "examples/texts" / name).read_text(encoding="utf-8") for name in ("calibration.txt", "heldout.txt")]
+    tokenizer.train_from_iterator(texts + chunks(random.Random(5))[:60], trainer)
+    return json.loads(tokenizer.to_str())
+
+
+def llama2():
+    """Merges as SentencePiece has them: no piece goes past a space, but spaces join; the bytes come first."""
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=1200, limit_alphabet=250, show_progress=False)
+    made = learn(tokenizers.models.BPE(), trainer, None, tokenizers.pre_tokenizers.Metaspace())
+    pieces = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)]
+    pieces += sorted(made["model"]["vocab"], key=made["model"]["vocab"].get) + ["▁▁", "▁▁▁▁"]
+    special = [{"id": i, "content": pieces[i], "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+                "special": True} for i in range(3)]
+    start, text = {"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
+    return {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": special,
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
+        "pre_tokenizer": None,
+        "post_processor": {"type": "TemplateProcessing", "single": [start, text], "pair": [start, text],
+                           "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None,
+                  "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": True,
+                  "vocab": {piece: i for i, piece in enumerate(pieces)},
+                  "merges": [" ".join(pair) for pair in made["model"]["merges"]] + ["▁ ▁", "▁▁ ▁▁"]}}
+
+
+def bert():
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = tokenizers.trainers.WordPieceTrainer(vocab_size=1500, limit_alphabet=250, special_tokens=special,
+                                                   show_progress=False)
+    made = learn(tokenizers.models.WordPiece(unk_token="[UNK]"), trainer, tokenizers.normalizers.BertNormalizer(),
+                 tokenizers.pre_tokenizers.BertPreTokenizer())
+    made["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                   {"SpecialToken": {"id": "[SEP]", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {name: {"id": name, "ids": [i], "tokens": [name]} for i, name in ((2, "[CLS]"), (3, "[SEP]"))}}
+    made["decoder"] = {"type": "WordPiece", "prefix": "##", "cleanup": True}
+    return made
+
+
+def base(name):
+    if name == "bundled":
+        path = ROOT / "examples/models/kerf-tiny-llama/tokenizer.json"
+    else:
+        path = OUT / f"{name}.json"
+        if not path.exists():
+            made = {"llama2": llama2, "bert": bert}[name]()
+            path.write_text(json.dumps(made, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def variant(changes):
+    config = base(changes.get("base", "bundled"))
     for key, value in changes.items():
+        if key in ("base", "swap"):
+            continue
         *path, last = key.split(".")
         at = config
         for name in path:
             at = at[name]
-        at[last] = value
+        if value is None:
+            at.pop(last, None)
+        else:
+            at[last] = value
     return tokenizers.Tokenizer.from_str(json.dumps(config))
 
 
@@ -177,28 +248,54 @@ def hashes(tokenizer, i, text):
     return [fnv(struct.pack(f"<{len(ids)}I", *ids)), fnv(tokenizer.decode(ids, skip_special_tokens=i % 3 == 0).encode())]
 
 
+def characters():
+    """Each of BERT's steps by itself; letters whose lower case came after Unicode 15 are left out of that."""
+    def step(**only):
+        off = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
+        return tokenizers.normalizers.BertNormalizer(**{**off, **only}).normalize_str
+
+    split = tokenizers.pre_tokenizers.BertPreTokenizer().pre_tokenize_str
+    later = {0x1C89, 0xA7CB, 0xA7CC, 0xA7CE, 0xA7D2, 0xA7D4, 0xA7DA, 0xA7DC, *range(0x10D50, 0x10D66), *range(0x16EA0, 0x16EB9)}
+    every = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    steps = {
+        "clean": map(step(clean_text=True), every), "ideographs": map(step(handle_chinese_chars=True), every),
+        "accents": map(step(strip_accents=True), every),
+        "lower": map(step(lowercase=True), (c for c in every if ord(c) not in later)),
+        "split": ("|".join(piece for piece, _ in split(f"a{c}a")) for c in every)}
+    lines = [f"{name} {fnv(''.join(results).encode()):08x}\n" for name, results in steps.items()]
+    (OUT / "characters.txt").write_text("".join(lines), encoding="utf-8")
+
+
 def main():
+    characters()
     rng = random.Random(20220914)
     texts, short, bad = chunks(rng), strings(rng), broken(rng)
     records = [t.encode() for t in texts + short] + bad
     write(OUT / "inputs.bin.gz", struct.pack("<3I", len(texts), len(short), len(bad)) +
           b"".join(struct.pack("<I", len(r)) + r for r in records))
-    base = (ROOT / "examples/models/kerf-tiny-llama/tokenizer.json").read_text(encoding="utf-8")
     for name, changes in json.loads((OUT / "variants.json").read_text(encoding="utf-8")).items():
-        tokenizer = variant(base, changes)
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
+        tokenizer = variant(changes)
+
+        def swapped(text):
+            for old, new in changes.get("swap", []):
+                text = text.replace(old, new)
+            return text
+
         counts = (len(texts), len(short), len(bad)) if name in WHOLE else (60, 600, 40)
-        found = hashes(tokenizer, 0, "".join(texts[:counts[0]]))
+        found = hashes(tokenizer, 0, swapped("".join(texts[:counts[0]])))
         i = 0
         for group, count in zip((texts, short, [b.decode("utf-8", "replace") for b in bad]), counts):
             for text in group[:count]:
-                found += hashes(tokenizer, i, text)
+                found += hashes(tokenizer, i, swapped(text))
                 i += 1
         size = tokenizer.get_vocab_size(with_added_tokens=True)
         draw = split_mix(7)
         for i in range(DECODES):
             ids = [next(draw) % size for _ in range(next(draw) % 40)]
             found.append(fnv(tokenizer.decode(ids, skip_special_tokens=i % 3 == 0).encode()))
-        write(OUT / f"{name}.bin.gz", struct.pack(f"<4I{len(found)}Q", *counts, DECODES, *found))
+        write(OUT / f"{name}.bin.gz", struct.pack(f"<4I{len(found)}I", *counts, DECODES, *found))
         print(f"{name}: {len(found)} hashes")
 
 

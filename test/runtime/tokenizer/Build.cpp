@@ -36,9 +36,13 @@ kerf::test::Built kerf::test::build(const std::string &json) {
 }
 
 std::string kerf::test::changed(const std::string &changes) {
-  json::Value config = read(KERF_SOURCE_DIR "/examples/models/kerf-tiny-llama/tokenizer.json");
   json::Value all = cantFail(json::parse(changes));
+  json::Value config = read(KERF_SOURCE_DIR "/examples/models/kerf-tiny-llama/tokenizer.json");
+  if (std::optional<StringRef> base = all.getAsObject()->getString("base"))
+    config = read((KERF_TEST_DATA "/goldens/tokenizer/" + *base + ".json").str());
   for (auto &[key, value] : *all.getAsObject()) {
+    if (key == "base" || key == "swap")
+      continue;
     json::Object *at = config.getAsObject();
     StringRef path(key);
     while (path.contains('.')) {
@@ -46,9 +50,24 @@ std::string kerf::test::changed(const std::string &changes) {
       at = at->getObject(head);
       path = tail;
     }
-    (*at)[path] = value;
+    if (value.kind() == json::Value::Null)
+      at->erase(path);
+    else
+      (*at)[path] = value;
   }
   return text(config);
+}
+
+std::string kerf::test::swapped(const std::string &changes, std::string text) {
+  json::Value all = cantFail(json::parse(changes));
+  const json::Array *pairs = all.getAsObject()->getArray("swap");
+  for (size_t i = 0; pairs && i < pairs->size(); ++i) {
+    const json::Array &pair = *(*pairs)[i].getAsArray();
+    StringRef from = *pair[0].getAsString(), to = *pair[1].getAsString();
+    for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+      text.replace(at, from.size(), to);
+  }
+  return text;
 }
 
 std::vector<std::pair<std::string, std::string>> kerf::test::variants() {

@@ -23,8 +23,12 @@ struct Built {
 /// Builds from the text of a tokenizer.json.
 Built build(const std::string &json);
 
-/// The bundled model's tokenizer.json with `changes`, a JSON object from (dotted) keys to new values.
+/// The bundled model's tokenizer.json, or test/goldens/tokenizer/BASE.json where `changes` has a "base", with
+/// `changes`: a JSON object from (dotted) keys to new values, null for none.
 std::string changed(const std::string &changes);
+
+/// `text` with the pairs of strings in the "swap" of `changes` swapped, one pair after the other.
+std::string swapped(const std::string &changes, std::string text);
 
 /// Name and changes of each variant in test/goldens/tokenizer/variants.json.
 std::vector<std::pair<std::string, std::string>> variants();

@@ -54,16 +54,16 @@ struct Inputs {
   }
 };
 
-/// FNV-1a.
-inline uint64_t hashOf(std::string_view bytes) {
+/// FNV-1a, its low 32 bits.
+inline uint32_t hashOf(std::string_view bytes) {
   uint64_t hash = 0xcbf29ce484222325ull;
   for (unsigned char byte : bytes)
     hash = (hash ^ byte) * 0x100000001b3ull;
-  return hash;
+  return static_cast<uint32_t>(hash);
 }
 
 /// The hash of ids as little-endian u32.
-inline uint64_t hashOf(const std::vector<int32_t> &ids) {
+inline uint32_t hashOf(const std::vector<int32_t> &ids) {
   return hashOf(std::string_view(reinterpret_cast<const char *>(ids.data()), ids.size() * sizeof(int32_t)));
 }
 

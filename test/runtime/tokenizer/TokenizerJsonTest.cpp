@@ -15,8 +15,8 @@ TEST(TokenizerJson, names_what_it_refuses) {
   const std::pair<const char *, const char *> cases[] = {
       {R"({"extra": 1})", "key 'extra' is not understood"},
       {R"({"version": "2.0"})", "key 'version' must be \"1.0\", got \"2.0\""},
-      {R"({"model": null})", "model: key 'type' must be a string, got none"},
-      {R"({"model.type": "WordPiece"})", "key 'type' must be \"BPE\" (byte-level byte pair encoding), the only model"},
+      {R"({"model": null})",
+       "model: key 'type' must be \"BPE\" or \"WordPiece\", the models that Kerf has, got \"none\""},
       {R"({"model.type": "Unigram"})", "got \"Unigram\""},
       {R"({"model.dropout": 0.1})", "key 'dropout' must be 0"},
       {R"({"model.byte_fallback": true})", "key 'byte_fallback' must be false"},
@@ -35,14 +35,15 @@ TEST(TokenizerJson, names_what_it_refuses) {
       {R"({"model.merges": [["a"]]})", "merge 0 must be a string or an array of two strings"},
       {R"({"model.merges": [["t", "h"], ["a", "\u4e00"]]})", "merge 1 must be of tokens in the vocabulary, got"},
       {R"({"model.merges": [["", "a"]]})", "merge 0 must be of tokens in the vocabulary, got ''"},
-      {R"({"normalizer": {"type": "Lowercase"}})",
-       "normalizer must be one of NFC, NFD, NFKC, NFKD, Sequence, got \"Lowercase\""},
+      {R"({"normalizer": {"type": "Nmt"}})", "normalizer must be one of NFC, NFD, NFKC, NFKD, Prepend, Replace, "
+                                             "Lowercase, BertNormalizer, Sequence, got \"Nmt\""},
       {R"({"normalizer": {"type": "NFC", "x": 1}})", "normalizer: key 'x' is not understood"},
       {R"({"normalizer": {"type": "Sequence", "normalizers": [{"type": "Strip"}]}})",
        "normalizers[0]: normalizer must be one of"},
-      {R"({"pre_tokenizer": null})", "key 'pre_tokenizer' must have a ByteLevel step"},
-      {R"({"pre_tokenizer": {"type": "Metaspace"}})",
-       "pre-tokenizer must be one of Split, Digits, ByteLevel, Sequence, got \"Metaspace\""},
+      {R"({"pre_tokenizer": null})",
+       "pre-tokenizer and decoder must both be ByteLevel or neither, got it in the decoder alone"},
+      {R"({"pre_tokenizer": {"type": "Whitespace"}})", "pre-tokenizer must be one of Split, Digits, ByteLevel, "
+                                                       "Metaspace, BertPreTokenizer, Sequence, got \"Whitespace\""},
       {R"({"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, {"type": "Digits"}]}})",
        "ByteLevel must be the last pre-tokenizer, got \"Digits\" after it"},
       {R"({"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "$"}, "behavior": "Isolated"}})",
@@ -58,8 +59,12 @@ TEST(TokenizerJson, names_what_it_refuses) {
       {R"({"added_tokens": [{"id": 4096, "content": "<x>"}, {"id": 4097, "content": "<x>"}]})", "must be added once"},
       {R"({"added_tokens": [{"id": 4096, "content": "<x>", "color": 1}]})",
        "added_tokens[0]: key 'color' is not understood"},
-      {R"({"post_processor": {"type": "BertProcessing"}})",
-       "post-processor must be one of TemplateProcessing, ByteLevel, Sequence"},
+      {R"({"post_processor": {"type": "Other"}})",
+       "post-processor must be one of TemplateProcessing, ByteLevel, BertProcessing, RobertaProcessing, Sequence"},
+      {R"({"post_processor": {"type": "BertProcessing", "sep": ["a", 1], "cls": ["b", 4096]}})",
+       "key 'cls' must be the content and the id of a token"},
+      {R"({"post_processor": {"type": "RobertaProcessing", "cls": ["a", 1], "sep": 7}})",
+       "key 'sep' must be the content and the id of a token, got 7"},
       {R"({"post_processor": {"type": "TemplateProcessing", "single": [], "special_tokens": {}}})",
        "must have the text once, got it 0 times"},
       {R"({"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}], "special_tokens": {}}})",
@@ -67,10 +72,96 @@ TEST(TokenizerJson, names_what_it_refuses) {
       {R"({"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}], "special_tokens": {"<s>": {"id": "<s>", "ids": [9999], "tokens": ["<s>"]}}}})",
        "must have the id of a token, got 9999"},
       {R"({"decoder": null})", "decoder: key 'type' must be a string, got none"},
-      {R"({"decoder": {"type": "WordPiece"}})", "decoder must be ByteLevel, got \"WordPiece\""},
+      {R"({"decoder": {"type": "WordPiece", "prefix": "##"}})",
+       "pre-tokenizer and decoder must both be ByteLevel or neither, got it in the pre-tokenizer alone"},
+      {R"({"decoder": {"type": "CTC"}})",
+       "decoder must be one of ByteLevel, Replace, Metaspace, WordPiece, ByteFallback, "
+       "Fuse, Strip, Sequence, got \"CTC\""},
+      {R"({"decoder": {"type": "Sequence", "decoders": [{"type": "Fuse"}, {"type": "ByteLevel"}]}})", "too late"},
+      {R"({"decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "ByteLevel"}]}})",
+       "too late"},
+      {R"({"decoder": {"type": "Sequence", "decoders": [{"type": "WordPiece", "prefix": ""}, {"type": "ByteLevel"}]}})",
+       "decoder ByteLevel must be alone"},
   };
   for (auto [changes, message] : cases) {
     SCOPED_TRACE(changes);
+    Built built = build(changed(changes));
+    EXPECT_TRUE(has(built.error, message)) << built.error;
+    EXPECT_TRUE(built.buffer.empty());
+  }
+}
+
+TEST(TokenizerJson, names_what_it_refuses_where_symbols_are_characters) {
+  const std::string longText(4097, 'x');
+  auto metaspace = [](const std::string &keys) {
+    return R"({"base": "llama2", "pre_tokenizer": {"type": "Metaspace", )" + keys + "}}";
+  };
+  auto decoders = [](const std::string &list) {
+    return R"({"base": "llama2", "decoder": {"type": "Sequence", "decoders": [)" + list + "]}}";
+  };
+  const std::pair<std::string, const char *> cases[] = {
+      {R"({"base": "llama2", "model.unk_token": "nothing"})",
+       "key 'unk_token' must be a token of the vocabulary, got \"nothing\""},
+      {R"({"base": "llama2", "model.unk_token": 3})", "key 'unk_token' must be a string, got 3"},
+      {R"({"base": "llama2", "model.vocab": {}, "model.merges": []})", "key 'vocab' must have at least one token"},
+      {R"({"base": "llama2", "model.continuing_subword_prefix": "@"})", "must be null or empty"},
+      {R"({"base": "llama2", "normalizer": {"type": "Prepend"}})", "key 'prepend' must be a string"},
+      {R"({"base": "llama2", "normalizer": {"type": "Prepend", "prepend": ")" + longText + "\"}}",
+       "key 'prepend' must have at most 4096 bytes"},
+      {R"({"base": "llama2", "normalizer": {"type": "Replace", "pattern": {"String": ""}, "content": "x"}})",
+       "key 'String' must have at least one character"},
+      {R"({"base": "llama2", "normalizer": {"type": "Replace", "pattern": {"Regex": "^"}, "content": "x"}})",
+       "the line anchor '^' at byte 0"},
+      {R"({"base": "llama2", "normalizer": {"type": "Replace", "pattern": {"String": "a"}, "content": ")" + longText +
+           "\"}}",
+       "key 'content' must be shorter: normalizers that replace must together make at most 256 bytes of one"},
+      {metaspace(R"("replacement": "__")"), "key 'replacement' must be one character, got \"__\""},
+      {metaspace(R"("replacement": "")"), "key 'replacement' must be one character"},
+      {metaspace(R"("replacement": "_", "prepend_scheme": "last")"),
+       "key 'prepend_scheme' must be one of always, first, never, got \"last\""},
+      {metaspace(R"("replacement": "_", "add_prefix_space": false)"),
+       "key 'add_prefix_space' must be true unless 'prepend_scheme' is \"never\""},
+      {R"({"base": "llama2", "normalizer": {"type": "BertNormalizer"},
+           "pre_tokenizer": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "first"}})",
+       "after a normalizer that can drop text"},
+      {R"({"base": "llama2", "normalizer": {"type": "Replace", "pattern": {"String": "a"}, "content": ""},
+           "pre_tokenizer": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "first"}})",
+       "after a normalizer that can drop text"},
+      {decoders(R"({"type": "ByteFallback"}, {"type": "Metaspace", "replacement": "_"})"),
+       "got \"Metaspace\" too late"},
+      {decoders(R"({"type": "Fuse"}, {"type": "ByteFallback"})"), "got \"ByteFallback\" too late"},
+      {decoders(R"({"type": "Strip", "content": " ", "start": 1, "stop": 0})"), "decoder Strip must come after Fuse"},
+      {decoders(R"({"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 1})"),
+       "key 'stop' must be an integer from 0 to 0, got 1"},
+      {decoders(R"({"type": "Fuse"}, {"type": "Strip", "content": "ab", "start": 1, "stop": 0})"),
+       "key 'content' must be one character"},
+      {decoders(R"({"type": "Replace", "pattern": {"Regex": "a"}, "content": ""})"),
+       "pattern: key 'String' must be a string, got none"},
+      {decoders(R"({"type": "Replace", "pattern": {"String": ")" + std::string(65, 'a') + R"("}, "content": ""})"),
+       "key 'String' must have 1 to 64 bytes"},
+      {decoders(R"({"type": "Replace", "pattern": {"String": "a"}, "content": ")" + std::string(65, 'a') + "\"}"),
+       "key 'content' must have at most 64 bytes"},
+      {decoders(R"({"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaaaaaaaaaaa"},
+                   {"type": "Replace", "pattern": {"String": "b"}, "content": "bbbbbbbbbbbbbbbbb"})"),
+       "decoders that replace must together make at most 256 bytes of one"},
+      {decoders(R"({"type": "ByteLevel"})"), "got it in the decoder alone"},
+      {R"({"base": "bert", "model.unk_token": null})", "key 'unk_token' must be a string, got none"},
+      {R"({"base": "bert", "model.unk_token": "[NONE]"})", "key 'unk_token' must be a token of the vocabulary"},
+      {R"({"base": "bert", "model.continuing_subword_prefix": null})",
+       "key 'continuing_subword_prefix' must be a string, got none"},
+      {R"({"base": "bert", "model.continuing_subword_prefix": ")" + std::string(65, '#') + "\"}",
+       "key 'continuing_subword_prefix' must have at most 64 bytes"},
+      {R"({"base": "bert", "model.max_input_chars_per_word": -1})", "key 'max_input_chars_per_word' must be"},
+      {R"({"base": "bert", "model.type": null, "model.max_input_chars_per_word": null})", "got \"none\""},
+      {R"({"base": "bert", "model.merges": []})", "model: key 'merges' is not understood"},
+      {R"({"base": "bert", "pre_tokenizer": {"type": "ByteLevel"}, "decoder": {"type": "ByteLevel"}})",
+       "must have no ByteLevel step before a WordPiece model"},
+      {R"({"base": "bert", "normalizer": {"type": "BertNormalizer", "lowercase": 1}})", "key 'lowercase' must be"},
+      {R"({"base": "bert", "decoder": {"type": "WordPiece", "prefix": ")" + std::string(65, '#') + "\"}}",
+       "key 'prefix' must have at most 64 bytes"},
+  };
+  for (const auto &[changes, message] : cases) {
+    SCOPED_TRACE(changes.substr(0, 200));
     Built built = build(changed(changes));
     EXPECT_TRUE(has(built.error, message)) << built.error;
     EXPECT_TRUE(built.buffer.empty());

@@ -108,9 +108,23 @@ TEST(TokenizerTable, refuses_what_the_compiler_never_writes) {
       {[](auto &t) { t.suffix_ids = {0xffffffffu}; }, "put around a text must be below 4096"},
       {[](auto &t) { t.pre_tokenizers[0]->kind = schema::PreTokenizerKind(9); }, "known kind"},
       {[](auto &t) { t.pre_tokenizers[0]->behavior = schema::SplitBehavior(9); }, "known kind"},
-      {[](auto &t) { t.decoder = schema::DecoderKind(3); }, "decoder must be byte-level"},
+      {[](auto &t) { t.decoder = schema::DecoderKind(3); }, "decoder must be of a known kind, got 3"},
       {[](auto &t) { t.normalizers.emplace_back(new schema::NormalizerStepT)->form = schema::NormalForm(9); },
-       "one of NFC, NFD, NFKC, NFKD"},
+       "known kind and form, got 0 and 9"},
+      {[](auto &t) { t.normalizers.emplace_back(new schema::NormalizerStepT)->kind = schema::NormalizerKind(9); },
+       "known kind and form, got 9 and 0"},
+      {[](auto &t) {
+         for (int i = 0; i < 33; ++i)
+           t.normalizers.emplace_back(new schema::NormalizerStepT);
+       },
+       "at most 32 normalizers, got 33"},
+      {[](auto &t) { t.model.reset(); }, "must have one model, got none"},
+      {[](auto &t) {
+         t.word_pieces = std::make_unique<schema::WordPieceModelT>();
+         t.word_pieces->pieces.push_back(schema::kNoToken);
+       },
+       "must have one model, got two"},
+      {[](auto &t) { t.decoder_steps.emplace_back(new schema::DecoderStepT); }, "at most 0 decoding steps, got 1"},
       {[](auto &t) {
          for (int i = 0; i < 40; ++i)
            t.pre_tokenizers.emplace_back(new schema::PreTokenizerStepT)->kind = schema::PreTokenizerKind::PrefixSpace;
@@ -129,6 +143,74 @@ TEST(TokenizerTable, refuses_what_the_compiler_never_writes) {
   }
 }
 
+TEST(TokenizerTable, refuses_what_the_compiler_never_writes_where_symbols_are_characters) {
+  const std::vector<uint8_t> llama = table(R"({"base": "llama2", "pre_tokenizer": {"type": "Metaspace",
+                                               "replacement": "▁", "prepend_scheme": "always"}})");
+  const std::vector<uint8_t> bert = table(R"({"base": "bert"})");
+  auto decoding = [](schema::DecoderStepKind kind, std::string pattern) {
+    return [=](schema::TokenizerT &t) {
+      auto &step = *t.decoder_steps.insert(t.decoder_steps.begin(), std::make_unique<schema::DecoderStepT>());
+      step->kind = kind;
+      step->pattern = pattern;
+    };
+  };
+  const std::pair<Edit, const char *> ofLlama[] = {
+      {[](auto &t) { t.model->whole_pieces.clear(); }, "symbols are characters, got none"},
+      {[](auto &t) { t.model->unknown = 5000; }, "unknown token must be below"},
+      {[](auto &t) { t.model->byte_tokens.resize(255); }, "256 bytes, got 255"},
+      {[](auto &t) { std::swap(t.model->byte_tokens[65], t.model->byte_tokens[66]); }, "a token for byte 65"},
+      {[](auto &t) { t.model->byte_tokens[65] = 5000; }, "a token for byte 65, got id 5000"},
+      {[](auto &t) { t.model->whole_pieces[t.model->whole_pieces[0] == schema::kNoToken ? 1 : 0] = 5000; },
+       "must lead to id 5000"},
+      {[](auto &t) { t.normalizers[0]->content.assign(4097, 'a'); }, "content of a normalizer must be at most 4096"},
+      {[](auto &t) { t.normalizers[0]->content = "\xff"; }, "content of a normalizer must be"},
+      {[](auto &t) { t.normalizers[1]->pattern = "("; }, "valid regular expression"},
+      {[](auto &t) { t.pre_tokenizers[0]->replacement = "ab"; }, "must be one character, got 2 bytes"},
+      {[](auto &t) { t.pre_tokenizers[0]->replacement = "\xe2\x96"; }, "must be one character, got 2 bytes"},
+      {[](auto &t) { t.pre_tokenizers[0]->replacement.clear(); }, "must be one character, got 0 bytes"},
+      {[](auto &t) { t.pre_tokenizers[0]->prefix = schema::Prefix(7); },
+       "known kind, behaviour and prefix, got 2, 0 and 7"},
+      {[](auto &t) { t.normalizers[1]->content.assign(256, 'a'); }, "make at most 256 bytes of one, got 257"},
+      {[](auto &t) {
+         for (int i = 0; i < 2; ++i) {
+           auto &step = *t.decoder_steps.insert(t.decoder_steps.begin(), std::make_unique<schema::DecoderStepT>());
+           step->pattern = "e";
+           step->content.assign(20, 'e');
+         }
+       },
+       "make at most 256 bytes of one, got 400"},
+      {decoding(schema::DecoderStepKind(9), ""), "decoding step must be of a known kind, got 9"},
+      {decoding(schema::DecoderStepKind::Replace, ""), "pattern of at least one character"},
+      {decoding(schema::DecoderStepKind::Replace, std::string(65, 'a')), "at most 64 bytes of UTF-8"},
+      {decoding(schema::DecoderStepKind::WordPiece, "\xff"), "at most 64 bytes of UTF-8"},
+      {decoding(schema::DecoderStepKind::Metaspace, "ab"), "pattern of one character"},
+      {decoding(schema::DecoderStepKind::Strip, ""), "pattern of one character"},
+      {decoding(schema::DecoderStepKind::ByteFallback, ""), "must be in order, got kind 0 too late"},
+      {[](auto &t) {
+         for (int i = 0; i < 40; ++i)
+           t.decoder_steps.emplace_back(new schema::DecoderStepT)->pattern = "a";
+       },
+       "at most 32 decoding steps, got 43"},
+  };
+  const std::pair<Edit, const char *> ofBert[] = {
+      {[](auto &t) { t.word_pieces->pieces.clear(); }, "table of pieces must be there, got none"},
+      {[](auto &t) { t.word_pieces->pieces.pop_back(); }, "power of two"},
+      {[](auto &t) { t.word_pieces->pieces.assign(2, 5); }, "must have an empty slot"},
+      {[](auto &t) { t.word_pieces->pieces.assign({5, schema::kNoToken}); }, "must lead to id 5"},
+      {[](auto &t) { t.word_pieces->unknown = 1500; }, "unknown token must be below 1500, got 1500"},
+      {[](auto &t) { t.word_pieces->prefix.assign(65, '#'); }, "at most 64 bytes"},
+  };
+  Tokenizer accepted(root(llama)), acceptedToo(root(bert));
+  for (const auto &[edit, message] : ofLlama) {
+    SCOPED_TRACE(message);
+    expectRefused(edited(llama, edit), message);
+  }
+  for (const auto &[edit, message] : ofBert) {
+    SCOPED_TRACE(message);
+    expectRefused(edited(bert, edit), message);
+  }
+}
+
 TEST(TokenizerTable, truncated_buffers_do_not_verify) {
   const std::vector<uint8_t> good = table();
   ASSERT_TRUE(verifies(good.data(), good.size()));
@@ -140,10 +222,12 @@ TEST(TokenizerTable, truncated_buffers_do_not_verify) {
 }
 
 TEST(TokenizerTable, flipped_bits_never_crash) {
-  const std::vector<uint8_t> good = table(R"({"normalizer": {"type": "NFC"}, "model.ignore_merges": true})");
+  const std::vector<uint8_t> all[] = {table(R"({"normalizer": {"type": "NFC"}, "model.ignore_merges": true})"),
+                                      table(R"({"base": "llama2"})"), table(R"({"base": "bert"})")};
   std::mt19937 random(3);
   int refused = 0, accepted = 0;
-  for (int round = 0; round < 600; ++round) {
+  for (int round = 0; round < 1800; ++round) {
+    const std::vector<uint8_t> &good = all[round / 600];
     std::vector<uint8_t> bad = good;
     // The head and the end hold the tables, the middle the long vectors.
     size_t span = round % 3 == 2 ? bad.size() : 3000;
@@ -196,6 +280,9 @@ TEST(Tokenizer, long_runs_take_linear_time) {
   const auto split = table(R"({"normalizer": {"type": "NFC"}})");
   const auto whole =
       table(R"({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}})");
+  // No splits at all, and words that a greedy search would read again and again.
+  const auto llama = table(R"({"base": "llama2"})"), bert = table(R"({"base": "bert",
+      "model.max_input_chars_per_word": 100000000})");
   std::string marks = "a";
   // Marks of falling classes (230 and 220) are what canonical ordering has to move furthest.
   for (int i = 0; i < 120'000; ++i)
@@ -212,14 +299,16 @@ TEST(Tokenizer, long_runs_take_linear_time) {
                                std::string(1'000'000, '\xff'),
                                marks,
                                opened};
-  for (const auto *buffer : {&split, &whole}) {
+  for (const auto *buffer : {&split, &whole, &llama, &bert}) {
     Tokenizer tokenizer(root(*buffer));
     for (const std::string &text : texts) {
       auto begin = std::chrono::steady_clock::now();
       std::vector<int32_t> ids = tokenizer.encode(text, false, true);
       double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-      EXPECT_FALSE(ids.empty());
-      if (validUtf8Prefix(text) == text.size() && (buffer == &whole || text != marks))
+      if (buffer != &bert)
+        EXPECT_FALSE(ids.empty());
+      if (validUtf8Prefix(text) == text.size() && (buffer == &whole || buffer == &llama || text != marks) &&
+          buffer != &bert)
         EXPECT_EQ(tokenizer.decode(ids, false), text);
       // About 0.2 s; a quadratic step would take minutes.
       EXPECT_LT(seconds, 20.0) << text.substr(0, 8);
@@ -270,6 +359,38 @@ TEST(StreamingDecoder, gives_out_whole_characters_only) {
                             "a");
   EXPECT_EQ(StreamingDecoder(tokenizer, true).put(1), "");
   EXPECT_EQ(StreamingDecoder(tokenizer, false).put(1), "<|end_of_text|>");
+}
+
+TEST(StreamingDecoder, gives_out_bytes_when_their_run_ends) {
+  const auto buffer = table(R"({"base": "llama2"})");
+  Tokenizer tokenizer(root(buffer));
+  std::vector<int32_t> ids = tokenizer.encode("\xf0\x9f\xa6\x80", false, false);
+  ASSERT_EQ(ids.size(), 5u) << "the test needs a space and four bytes";
+  StreamingDecoder decoder(tokenizer, false);
+  for (int32_t id : ids)
+    EXPECT_EQ(decoder.put(id), "");
+  int32_t a = tokenizer.encode("xa", false, false).back();
+  EXPECT_EQ(decoder.put(a), "\xf0\x9f\xa6\x80"
+                            "a");
+  EXPECT_EQ(decoder.put(ids[0]), " ");
+  for (int i = 1; i < 5; ++i)
+    EXPECT_EQ(decoder.put(ids[i]), "");
+  // One byte too many, and no byte of the run is text.
+  EXPECT_EQ(decoder.put(ids[1]), "");
+  EXPECT_EQ(decoder.flush(), "\ufffd\ufffd\ufffd\ufffd\ufffd");
+  // The next text loses its first space again.
+  EXPECT_EQ(decoder.put(ids[0]), "");
+}
+
+TEST(StreamingDecoder, puts_spaces_between_words) {
+  const auto buffer = table(R"({"base": "bert"})");
+  Tokenizer tokenizer(root(buffer));
+  StreamingDecoder decoder(tokenizer, true);
+  std::string text;
+  for (int32_t id : tokenizer.encode("The list of things, and more.", true, true))
+    text += decoder.put(id);
+  EXPECT_EQ(text, "the list of things, and more.");
+  EXPECT_EQ(decoder.flush(), "");
 }
 
 TEST(Tokenizer, special_text_is_text_unless_asked) {
