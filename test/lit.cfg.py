@@ -15,7 +15,7 @@ config.test_exec_root = os.path.join(config.kerf_build, "test")
 
 # FileCheck, not, split-file and the like.
 config.environment["PATH"] = os.pathsep.join([config.llvm_tools, config.environment.get("PATH", "")])
-for name in ["ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "CUDA_HOME"]:
+for name in ["ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "CUDA_HOME"]:
     if name in os.environ:
         config.environment[name] = os.environ[name]
 
@@ -29,6 +29,8 @@ for tool in config.kerf_tool_names.split(";"):
     config.substitutions.append((r"(?<![-.\w/])" + re.escape(tool) + r"(?![-.\w/])", path))
     if os.path.exists(path):
         config.available_features.add(tool)
+if "kerf-opt" not in config.available_features:  # a build of the runtime alone
+    config.suffixes.remove(".mlir")
 
 # Only a build for fuzzing has what these run.
 if not any(feature.startswith("kerf-fuzz-") for feature in config.available_features):

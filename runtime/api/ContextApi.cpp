@@ -1,6 +1,6 @@
 // kerf_context_*, kerf_sequence_* and the profile.
 #include "runtime/api/Options.h"
-#include "runtime/context/Context.h"
+#include "runtime/context/SavedSequence.h"
 
 using namespace kerf::rt;
 
@@ -89,6 +89,35 @@ uint32_t kerf_sequence_length(const kerf_sequence *sequence) { return sequence ?
 void kerf_sequence_close(kerf_sequence *sequence) {
   if (sequence && sequence->open)
     sequence->context->closeSequence(*sequence);
+}
+
+kerf_code kerf_sequence_save(const kerf_sequence *sequence, void *bytes, size_t capacity, size_t *size,
+                             kerf_error *error) {
+  return guarded(error, [&] {
+    needArgument(size, "size");
+    *size = 0;
+    const kerf_sequence &open = openSequence(sequence);
+    if (capacity)
+      needArgument(bytes, "bytes");
+    *size = savedBytes(open);
+    if (!capacity)
+      return;
+    if (capacity < *size)
+      fail(KERF_BAD_ARGUMENT, "capacity must be at least the ", *size, " bytes that the sequence takes, got ",
+           capacity);
+    saveSequence(open, static_cast<uint8_t *>(bytes));
+  });
+}
+
+kerf_code kerf_sequence_restore(kerf_context *context, const void *bytes, size_t size, kerf_sequence **out,
+                                kerf_error *error) {
+  return guarded(error, [&] {
+    needArgument(out, "out");
+    *out = nullptr;
+    needArgument(context, "context");
+    needArgument(bytes, "bytes");
+    *out = restoreSequence(context->impl, {static_cast<const uint8_t *>(bytes), size});
+  });
 }
 
 kerf_code kerf_context_step(kerf_context *context, const kerf_step *step, kerf_error *error) {

@@ -40,10 +40,8 @@ int32_t KvPages::take(Group &group) {
   const int32_t page = group.free.back();
   group.free.pop_back();
   group.references[page] = 1;
-  if (poison_)
-    for (uint32_t plane = 0; plane < group.format.planes; ++plane)
-      std::memset(group.pool.data() + group.planeBytes * plane + page * group.format.page_bytes, 0xff,
-                  group.format.page_bytes);
+  for (uint32_t plane = 0; plane < group.format.planes; ++plane)
+    std::memset(pageAt(group, plane, page), poison_ ? 0xff : 0, group.format.page_bytes);
   return page;
 }
 
@@ -53,11 +51,13 @@ void KvPages::release(Group &group, int32_t page) {
     group.free.push_back(page);
 }
 
+uint8_t *KvPages::pageAt(const Group &group, uint32_t plane, int32_t page) const {
+  return group.pool.data() + group.planeBytes * plane + uint64_t(page) * group.format.page_bytes;
+}
+
 void KvPages::copyPage(Group &group, int32_t from, int32_t to) {
-  for (uint32_t plane = 0; plane < group.format.planes; ++plane) {
-    uint8_t *base = group.pool.data() + group.planeBytes * plane;
-    std::memcpy(base + to * group.format.page_bytes, base + from * group.format.page_bytes, group.format.page_bytes);
-  }
+  for (uint32_t plane = 0; plane < group.format.planes; ++plane)
+    std::memcpy(pageAt(group, plane, to), pageAt(group, plane, from), group.format.page_bytes);
 }
 
 KvPages::Shortage KvPages::shortage(const Growth *growths, uint32_t count) {
@@ -123,6 +123,24 @@ void KvPages::share(uint32_t from, uint32_t to, uint32_t length) {
       group.tables[stride * to + i] = page;
     }
     group.held[to] = pages;
+  }
+}
+
+void KvPages::store(uint32_t sequence, uint32_t length, uint8_t *out) const {
+  for (uint32_t g = 0; g < groups_.size(); ++g) {
+    const Group &group = groups_[g];
+    for (uint64_t i = 0; i < pagesFor(group, length); ++i)
+      for (uint32_t plane = 0; plane < group.format.planes; ++plane, out += group.format.page_bytes)
+        std::memcpy(out, pageAt(group, plane, table(g, sequence)[i]), group.format.page_bytes);
+  }
+}
+
+void KvPages::load(uint32_t sequence, uint32_t length, const uint8_t *from) {
+  for (uint32_t g = 0; g < groups_.size(); ++g) {
+    const Group &group = groups_[g];
+    for (uint64_t i = 0; i < pagesFor(group, length); ++i)
+      for (uint32_t plane = 0; plane < group.format.planes; ++plane, from += group.format.page_bytes)
+        std::memcpy(pageAt(group, plane, table(g, sequence)[i]), from, group.format.page_bytes);
   }
 }
 

@@ -17,7 +17,8 @@ namespace kerf::rt {
 /// Pages and page tables of all groups and sequences.
 class KvPages {
 public:
-  /// Takes memory for the ceilings. `poison` fills fresh pages with NaN.
+  /// Takes memory for the ceilings. A page that a sequence takes is filled with zeros, or with NaN for `poison`, so
+  /// that nobody finds another sequence's tokens in it.
   KvPages(const std::vector<kerf_cache_group> &groups, const Ceilings &ceilings, bool poison);
 
   /// Number of groups.
@@ -52,6 +53,10 @@ public:
   void shrink(uint32_t sequence, uint32_t length);
   /// Makes `to`, which holds nothing, share the first `length` positions of `from`.
   void share(uint32_t from, uint32_t to, uint32_t length);
+  /// Copies the pages of the first `length` positions to `out`: by group, then by page in logical order, then by plane.
+  void store(uint32_t sequence, uint32_t length, uint8_t *out) const;
+  /// The reverse, into pages that the sequence holds alone.
+  void load(uint32_t sequence, uint32_t length, const uint8_t *from);
 
 private:
   struct Group {
@@ -67,6 +72,7 @@ private:
   int32_t take(Group &group);
   void release(Group &group, int32_t page);
   void copyPage(Group &group, int32_t from, int32_t to);
+  uint8_t *pageAt(const Group &group, uint32_t plane, int32_t page) const;
   static uint64_t pagesFor(const Group &group, uint64_t length);
 
   std::vector<Group> groups_;

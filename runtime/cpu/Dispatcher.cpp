@@ -9,6 +9,12 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
+#if defined(__has_feature) && __has_feature(thread_sanitizer)
+#include <sanitizer/tsan_interface.h>
+#define KERF_TSAN(call) call
+#else
+#define KERF_TSAN(call)
+#endif
 
 namespace kerf::rt {
 namespace {
@@ -32,9 +38,13 @@ struct Tasks {
   const int64_t *extents;
 };
 
+// pthreadpool synchronizes by futex in code that ThreadSanitizer does not see, so it is told the two orders that the
+// pool promises: every task comes after the call and before its return. Tasks stay unordered among themselves.
 void runTask(void *tasks, size_t index) {
-  const Tasks &t = *static_cast<const Tasks *>(tasks);
+  Tasks &t = *static_cast<Tasks *>(tasks);
+  KERF_TSAN(__tsan_acquire(&t.kernel));
   t.kernel(t.operands, t.extents, int64_t(index));
+  KERF_TSAN(__tsan_release(&t.extents));
 }
 
 uint64_t taskCount(const kerf_kernel &kernel, const Extents &extents) {
@@ -85,7 +95,9 @@ void ThreadPool::run(kerf_kernel_fn kernel, void *const *operands, const int64_t
     return;
   }
   Tasks call = {kernel, operands, extents};
+  KERF_TSAN(__tsan_release(&call.kernel));
   pthreadpool_parallelize_1d(pool_.get(), runTask, &call, size_t(tasks), flags_);
+  KERF_TSAN(__tsan_acquire(&call.extents));
 }
 
 Dispatcher::Dispatcher(const kerf_program &program, const kerf_variant &variant, const Resolve &resolve) {

@@ -1,7 +1,7 @@
 // The bundled model, compiled: a step allocates nothing, and opening, planning and running touch no more memory than
 // the certificate says. The program's malloc counts, so it stands apart from the other tests.
 #include "test/numerics/Compiled.h"
-#include "test/runtime/AllocationCounter.h"
+#include "test/runtime/AllocationSteps.h"
 
 #include <gtest/gtest.h>
 
@@ -31,34 +31,12 @@ std::vector<int32_t> someIds(uint32_t count) {
   return ids;
 }
 
-// Steps of T = 0, 1, a page less and more one, and the most planned, first of a prompt, then of two sequences that
-// share pages.
+// Up to two pages of 64 positions and half of a third; on two threads one page and one position more.
 TEST_P(CompiledAllocation, NothingInAStep) {
-  constexpr uint32_t most = 512, page = 64;
   CompiledModel model(package, std::get<1>(GetParam()));
-  const std::vector<int32_t> ids = someIds(most);
-  for (uint32_t threads : {1u, 2u}) {
+  for (const auto &[threads, most] : {std::pair(1u, 160u), std::pair(2u, 65u)}) {
     CompiledContext context(model, most, 2, 0, threads);
-    for (uint32_t tokens : {0u, 1u, page - 1, page, page + 1, most}) {
-      const uint32_t logits = tokens % 2 ? KERF_LOGITS_ALL : KERF_LOGITS_LAST;
-      AllocationWatch watch;
-      kerf_sequence *sequence = nullptr, *fork = nullptr;
-      kerf_code code = kerf_sequence_create(context.handle, &sequence, nullptr);
-      kerf_step_entry entries[2] = {{sequence, ids.data(), tokens, logits}, {}};
-      kerf_step step = {sizeof step, sizeof entries[0], 1, entries};
-      code = code ? code : kerf_context_step(context.handle, &step, nullptr);
-      code = code ? code : kerf_sequence_fork(sequence, &fork, nullptr);
-      entries[0] = {sequence, ids.data(), 1, KERF_LOGITS_LAST};
-      entries[1] = {fork, ids.data(), page, KERF_LOGITS_ALL};
-      step.entry_count = 2;
-      code = code ? code : kerf_context_step(context.handle, &step, nullptr);
-      code = code ? code : kerf_sequence_truncate(fork, tokens / 2, nullptr);
-      kerf_sequence_close(sequence);
-      kerf_sequence_close(fork);
-      const uint64_t counted = watch.stop();
-      EXPECT_EQ(code, KERF_OK) << tokens;
-      EXPECT_EQ(counted, 0u) << "T = " << tokens << " on " << threads << " threads";
-    }
+    expectNothingAllocated(context.handle, someIds(most), std::to_string(threads) + " threads");
   }
 }
 

@@ -1,5 +1,5 @@
 // Nothing is allocated during a step; and what a run touches is compared with the certificate.
-#include "test/runtime/AllocationCounter.h"
+#include "test/runtime/AllocationSteps.h"
 #include "test/runtime/fake/Fixture.h"
 
 #include <cstdio>
@@ -20,36 +20,11 @@ TEST(AllocationTest, TheCounterCounts) {
   EXPECT_GE(again.stop(), 1u) << "calls from inside the runtime must be seen";
 }
 
-// Steps of T = 0, 1, a page less and more one, and the maximum; prompts, single tokens, forks with a copied page, and
-// closings; on one and on two threads.
 TEST(AllocationTest, NothingInAStep) {
   OpenModel model;
   for (uint32_t threads : {1u, 2u}) {
-    OpenContext context(model.handle, planOf(kContext, 4, 0, kContext), threads, false);
-    const std::vector<int32_t> ids = randomIds(1, kContext);
-    for (uint32_t tokens :
-         {0u, 1u, kPageSize[1] - 1, kPageSize[1] + 1, kPageSize[0] - 1, kPageSize[0] + 1, 20u, kContext}) {
-      const kerf_logits logits = tokens % 2 ? KERF_LOGITS_ALL : KERF_LOGITS_LAST;
-      AllocationWatch watch;
-      kerf_sequence *sequence = nullptr, *fork = nullptr;
-      kerf_code code = kerf_sequence_create(context.handle, &sequence, nullptr);
-      kerf_step_entry entries[2] = {{sequence, ids.data(), tokens, uint32_t(logits)}, {}};
-      kerf_step step = {sizeof step, sizeof entries[0], 1, entries};
-      code = code ? code : kerf_context_step(context.handle, &step, nullptr);
-      code = code ? code : kerf_sequence_fork(sequence, &fork, nullptr);
-      if (tokens < kContext) {
-        entries[0] = {sequence, ids.data(), 1, KERF_LOGITS_LAST};
-        entries[1] = {fork, ids.data(), 1, KERF_LOGITS_LAST};
-        step.entry_count = 2;
-        code = code ? code : kerf_context_step(context.handle, &step, nullptr);
-      }
-      code = code ? code : kerf_sequence_truncate(fork, tokens / 2, nullptr);
-      kerf_sequence_close(sequence);
-      kerf_sequence_close(fork);
-      const uint64_t counted = watch.stop();
-      EXPECT_EQ(code, KERF_OK) << tokens;
-      EXPECT_EQ(counted, 0u) << "T = " << tokens << " on " << threads << " threads";
-    }
+    OpenContext context(model.handle, planOf(kContext, 2, 0, kContext), threads, false);
+    expectNothingAllocated(context.handle, randomIds(1, kContext), std::to_string(threads) + " threads");
   }
 }
 

@@ -2,7 +2,7 @@
 ///
 ///     kerf_model ── immutable, any number of threads at once
 ///       └─ kerf_context ── arena, KV pages, thread pool; one thread at a time
-///            └─ kerf_sequence ── one text: fork, truncate
+///            └─ kerf_sequence ── one text: fork, truncate, save, restore
 ///
 /// The order of calls is open, create, plan, step …, close. The library never prints, never exits, lets no exception
 /// out, and allocates nothing during kerf_context_step.
@@ -240,6 +240,20 @@ KERF_API kerf_code kerf_sequence_truncate(kerf_sequence *sequence, uint32_t leng
 KERF_API uint32_t kerf_sequence_length(const kerf_sequence *sequence);
 /// Gives back the sequence and its pages; the handle is then void. NULL is allowed.
 KERF_API void kerf_sequence_close(kerf_sequence *sequence);
+
+/// Writes the sequence, its KV pages and what they belong to, into `bytes`, so that kerf_sequence_restore continues it
+/// later without running its tokens again, also in another process. `*size` gets the bytes that it takes; they are
+/// written if `capacity` is at least that, and with NULL and 0 only counted. KERF_BAD_ARGUMENT when a capacity that is
+/// not 0 is too small. The ids are not kept: the caller has them. Allocates nothing.
+KERF_API kerf_code kerf_sequence_save(const kerf_sequence *sequence, void *bytes, size_t capacity, size_t *size,
+                                      kerf_error *error);
+/// Opens a sequence from the `size` bytes that kerf_sequence_save wrote for the same compiled model (equal build id),
+/// under any CPU variant: logits are then those of the saved sequence bit for bit if the variant is the same, and as
+/// near as two variants are otherwise. The bytes need not be trusted. On failure `*out` is NULL and nothing has
+/// changed: KERF_BAD_ARTIFACT (damaged, or of another build), KERF_BAD_ARGUMENT (before a plan, max_sequences are open,
+/// longer than the planned context), KERF_OUT_OF_PAGES. Allocates nothing.
+KERF_API kerf_code kerf_sequence_restore(kerf_context *context, const void *bytes, size_t size, kerf_sequence **out,
+                                         kerf_error *error);
 
 // ----------------------------------------------------------------------------------------------------------- step
 
