@@ -1,5 +1,7 @@
 #include "runtime/cpu/Threads.h"
 
+#include "runtime/support/Cgroups.h"
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -35,25 +37,8 @@ double quota(const std::string &folder, bool unified) {
 
 uint32_t usableThreads(const std::string &root) {
   double least = affinityCount();
-  std::ifstream groups(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos)
-      continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    const bool unified = controllers == ",,";
-    if (!unified && controllers.find(",cpu,") == std::string::npos)
-      continue;
-    std::string path = line.substr(second + 1);
-    const std::string mount = root + (unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu");
-    for (;;) {
-      least = std::min(least, quota(mount + (path == "/" ? "" : path) + "/", unified));
-      const size_t slash = path.rfind('/');
-      if (path.empty() || path == "/" || slash == std::string::npos)
-        break;
-      path = path.substr(0, slash);
-    }
-  }
+  forEachCgroup(root, "cpu",
+                [&](const std::string &folder, bool unified) { least = std::min(least, quota(folder, unified)); });
   return uint32_t(std::max(1.0, std::ceil(least)));
 }
 

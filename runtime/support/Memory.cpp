@@ -1,5 +1,6 @@
 #include "runtime/support/Memory.h"
 
+#include "runtime/support/Cgroups.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -122,31 +123,12 @@ uint64_t availableMemory(const std::string &root) {
   if (const uint64_t kib = readField(root + "/proc/meminfo", "MemAvailable:"))
     least = kib * 1024;
 
-  // Each line is "id:controllers:path"; version 2 has no controllers.
-  std::ifstream groups(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos)
-      continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    const bool unified = controllers == ",,";
-    if (!unified && controllers.find(",memory,") == std::string::npos)
-      continue;
-    std::string path = line.substr(second + 1);
-    const std::string mount = root + (unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory");
-    // Every ancestor limits too; inside a container the mount itself is the group.
-    for (;;) {
-      const std::string folder = mount + (path == "/" ? "" : path) + "/";
-      least = std::min(
-          least, unified ? cgroupLeaves(folder + "memory.max", folder + "memory.current", folder + "memory.stat", "")
-                         : cgroupLeaves(folder + "memory.limit_in_bytes", folder + "memory.usage_in_bytes",
-                                        folder + "memory.stat", "total_"));
-      const size_t slash = path.rfind('/');
-      if (path.empty() || path == "/" || slash == std::string::npos)
-        break;
-      path = path.substr(0, slash);
-    }
-  }
+  forEachCgroup(root, "memory", [&](const std::string &folder, bool unified) {
+    least = std::min(
+        least, unified ? cgroupLeaves(folder + "memory.max", folder + "memory.current", folder + "memory.stat", "")
+                       : cgroupLeaves(folder + "memory.limit_in_bytes", folder + "memory.usage_in_bytes",
+                                      folder + "memory.stat", "total_"));
+  });
   return least;
 }
 
