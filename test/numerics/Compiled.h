@@ -16,7 +16,7 @@ namespace kerf::test {
 inline const std::string bundledCheckpoint = KERF_SOURCE_DIR "/examples/models/kerf-tiny-llama";
 
 /// Every CPU variant that the compiler makes.
-inline const char *const allVariants[] = {"avx2", "avx512_bf16", "amx"};
+inline const char *const allVariants[] = {"avx2", "avx512", "avx512_bf16", "amx"};
 
 /// Compiles a checkpoint directory with all variants and gives the package's path. What was compiled stays in the build
 /// tree until kerf-compile or the checkpoint changes, so test programs and their processes share it. On failure the

@@ -98,7 +98,7 @@ typedef enum kerf_cpu_feature {
 } kerf_cpu_feature;
 
 typedef struct kerf_variant {
-  const char *name;  /* "avx2", "avx512_bf16", "amx" */
+  const char *name;  /* "avx2", "avx512", "avx512_bf16", "amx" */
   uint64_t features; /* kerf_cpu_feature bits that it needs */
   uint32_t kernel_count;
   uint32_t attention_tile;    /* most rows in one work item */

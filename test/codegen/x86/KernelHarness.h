@@ -6,6 +6,7 @@
 #include "codegen/x86/KernelBuilder.h"
 #include "codegen/x86/Kernels.h"
 #include "test/codegen/x86/GuardedBuffer.h"
+#include "test/codegen/x86/Variants.h"
 
 #include <algorithm>
 #include <cmath>

@@ -520,9 +520,9 @@ TEST_P(Append, RopeAppendEqualsItsParts) {
       }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, Attention, testing::Values("avx2", "avx512_bf16", "amx"),
+INSTANTIATE_TEST_SUITE_P(Variants, Attention, testing::ValuesIn(kerf::test::variantNames()),
                          [](const auto &info) { return std::string(info.param); });
-INSTANTIATE_TEST_SUITE_P(Variants, Append, testing::Values("avx2", "avx512_bf16", "amx"),
+INSTANTIATE_TEST_SUITE_P(Variants, Append, testing::ValuesIn(kerf::test::variantNames()),
                          [](const auto &info) { return std::string(info.param); });
 
 TEST(CacheLayout, CoversThePageOnce) {

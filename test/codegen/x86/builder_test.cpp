@@ -3,6 +3,7 @@
 #include "codegen/x86/KernelBuilder.h"
 #include "codegen/x86/Lower.h"
 #include "test/codegen/x86/GuardedBuffer.h"
+#include "test/codegen/x86/Variants.h"
 
 #include <cmath>
 #include <cstring>
@@ -232,7 +233,7 @@ TEST(Object, SameModuleGivesSameBytes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, Builder, testing::Values("avx2", "avx512_bf16", "amx"),
+INSTANTIATE_TEST_SUITE_P(Variants, Builder, testing::ValuesIn(kerf::test::variantNames()),
                          [](const auto &info) { return std::string(info.param); });
 
 } // namespace

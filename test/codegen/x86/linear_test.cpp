@@ -6,6 +6,7 @@
 #include "codegen/x86/Lower.h"
 #include "test/codegen/x86/AmxEmulation.h"
 #include "test/codegen/x86/GuardedBuffer.h"
+#include "test/codegen/x86/Variants.h"
 
 #include <algorithm>
 #include <cmath>
@@ -379,7 +380,7 @@ TEST_P(Linear, RandomShapes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, Linear, testing::Values("avx2", "avx512_bf16", "amx"),
+INSTANTIATE_TEST_SUITE_P(Variants, Linear, testing::ValuesIn(kerf::test::variantNames()),
                          [](const auto &info) { return std::string(info.param); });
 
 // Tiles live in registers from their zeroing to their one store, and one configuration serves the whole function. Three

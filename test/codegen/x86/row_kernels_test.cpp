@@ -243,7 +243,7 @@ TEST_P(RowKernels, Rope) {
       }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, RowKernels, testing::Values("avx2", "avx512_bf16", "amx"),
+INSTANTIATE_TEST_SUITE_P(Variants, RowKernels, testing::ValuesIn(kerf::test::variantNames()),
                          [](const auto &info) { return std::string(info.param); });
 
 } // namespace
