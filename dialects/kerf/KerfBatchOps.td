@@ -14,7 +14,7 @@ def Kerf_ExtentOp : Kerf_Op<"extent", [Pure]> {
   }];
   let arguments = (ins Kerf_ExtentAttr:$extent, Kerf_BatchType:$batch);
   let results = (outs Index:$result);
-  let assemblyFormat = "$extent `of` $batch attr-dict";
+  let assemblyFormat = "`` $extent `of` $batch attr-dict";
 }
 
 def Kerf_BatchFieldOp : Kerf_Op<"batch_field", [Pure]> {
@@ -30,7 +30,7 @@ def Kerf_BatchFieldOp : Kerf_Op<"batch_field", [Pure]> {
   }];
   let arguments = (ins Kerf_StepFieldAttr:$field, Kerf_BatchType:$batch);
   let results = (outs Kerf_Indices:$result);
-  let assemblyFormat = "$field `of` $batch attr-dict `:` type($result)";
+  let assemblyFormat = "`` $field `of` $batch attr-dict `:` type($result)";
   let hasVerifier = 1;
 }
 

@@ -44,7 +44,7 @@ def Kerf_GateOp : Kerf_TensorOp<"gate"> {
   let arguments = (ins Kerf_ActivationAttr:$activation, Kerf_Matrix:$gate, Kerf_Matrix:$up, Kerf_Matrix:$init);
   let results = (outs Kerf_Matrix:$result);
   let assemblyFormat = [{
-    $activation $gate `,` $up `outs` `(` $init `:` type($init) `)` attr-dict `:` type($gate) `,` type($up)
+    `` $activation $gate `,` $up `outs` `(` $init `:` type($init) `)` attr-dict `:` type($gate) `,` type($up)
   }];
 }
 

@@ -54,7 +54,7 @@ def Kerf_GatedLinearOp : Kerf_TensorOp<"gated_linear", [AttrSizedOperandSegments
                        Kerf_Matrix:$init, Optional<Kerf_Vector>:$gate_bias, Optional<Kerf_Vector>:$up_bias);
   let results = (outs Kerf_Matrix:$result);
   let assemblyFormat = [{
-    $activation $input `,` $gate `,` $up
+    `` $activation $input `,` $gate `,` $up
     (`bias` `(` $gate_bias^ `,` $up_bias `:` type($gate_bias) `,` type($up_bias) `)`)?
     `outs` `(` $init `:` type($init) `)` attr-dict `:` type($input) `,` type($gate) `,` type($up)
   }];
