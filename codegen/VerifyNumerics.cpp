@@ -1,6 +1,8 @@
 // The model is run without recording first; only a pass that changed the logits is worth the memory of all results.
 #include "codegen/VerifyNumerics.h"
 
+#include "codegen/reference/Model.h"
+#include "codegen/reference/SlotReuse.h"
 #include "dialects/kerf/KerfDialect.h"
 #include "mlir/IR/OperationSupport.h"
 #include "mlir/Pass/Pass.h"
@@ -42,8 +44,7 @@ std::vector<TokenSequence> kerf::makeTokenSequences(int64_t vocabulary) {
   return sequences;
 }
 
-/// Euclidean norm of the difference over that of `expected`; infinity where only one is NaN.
-static double relativeError(const FloatMatrix &found, const FloatMatrix &expected) {
+double kerf::getRelativeError(const FloatMatrix &found, const FloatMatrix &expected) {
   double difference = 0, magnitude = 0;
   for (auto [f, e] : llvm::zip_equal(found.values, expected.values)) {
     if (f == e || (std::isnan(f) && std::isnan(e)))
@@ -141,7 +142,7 @@ void VerifyNumerics::compare(ModuleOp module, StringRef pass) {
     tolerance = std::max(coarsestTolerance(*state->before), coarsestTolerance(module));
   double worst = 0;
   for (auto [found, expected] : llvm::zip_equal(*logits, state->logits))
-    worst = std::max(worst, found.columns == expected.columns ? relativeError(found, expected)
+    worst = std::max(worst, found.columns == expected.columns ? getRelativeError(found, expected)
                                                               : std::numeric_limits<double>::infinity());
   if (worst <= tolerance) {
     state->logits = std::move(*logits);
@@ -171,7 +172,7 @@ void VerifyNumerics::compare(ModuleOp module, StringRef pass) {
     for (StringAttr name : llvm::reverse(names))
       for (const FloatMatrix &candidate : expected[name.getValue()])
         if (candidate.rows == tensor.matrix.rows && candidate.columns == tensor.matrix.columns) {
-          double error = relativeError(tensor.matrix, candidate);
+          double error = getRelativeError(tensor.matrix, candidate);
           if (closest.empty() || error < least) {
             least = error;
             closest = name.getValue();
@@ -186,7 +187,12 @@ void VerifyNumerics::compare(ModuleOp module, StringRef pass) {
   });
   if (!after)
     return fail(after.takeError());
-  emitError(location) << "pass '" << pass << "' must keep what the model computes, got a relative error of "
-                      << llvm::formatv("{0:e2}", report.error).str() << " in '" << report.op << "' (at most "
-                      << llvm::formatv("{0:e2}", tolerance).str() << " is accepted)";
+  InFlightDiagnostic diag = emitError(location)
+                            << "pass '" << pass << "' must keep what the model computes, got a relative error of "
+                            << llvm::formatv("{0:e2}", report.error).str() << " in '" << report.op << "' (at most "
+                            << llvm::formatv("{0:e2}", tolerance).str() << " is accepted)";
+  for (const reference::LostRead &read : reference::findLostReads(reference::findStep(module)))
+    if (read.operand->getOwner()->getLoc() == location)
+      diag.attachNote(read.overwrittenBy->getLoc())
+          << "what it reads was in slot " << read.slot << ", which '" << read.overwrittenBy->getName() << "' overwrote";
 }

@@ -61,6 +61,9 @@ private:
   std::unique_ptr<State> state;
 };
 
+/// Euclidean norm of the difference over that of `expected`; infinity where only one of two numbers is NaN.
+double getRelativeError(const FloatMatrix &found, const FloatMatrix &expected);
+
 /// Names in a location, outermost last: `fused["a", "b"]` gives a, b.
 llvm::SmallVector<mlir::StringAttr> getLocationNames(mlir::Location location);
 

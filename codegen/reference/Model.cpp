@@ -6,6 +6,7 @@
 
 #include <bit>
 #include <cstring>
+#include <numeric>
 
 using namespace mlir;
 using namespace kerf;
@@ -117,14 +118,28 @@ static float widen(Type type, const char *element) {
   return static_cast<float>(std::bit_cast<_Float16>(bits));
 }
 
+std::vector<float> reference::readFloats(Type element, const void *data, size_t count) {
+  std::vector<float> numbers(count);
+  const int64_t bytes = element.getIntOrFloatBitWidth() / 8;
+  for (size_t i = 0; i < count; ++i)
+    numbers[i] = widen(element, static_cast<const char *>(data) + i * bytes);
+  return numbers;
+}
+
+void reference::writeFloats(Type element, ArrayRef<float> numbers, void *data) {
+  if (element.isF32())
+    return void(std::memcpy(data, numbers.data(), numbers.size() * sizeof(float)));
+  auto *bits = static_cast<uint16_t *>(data);
+  for (auto [i, number] : llvm::enumerate(numbers))
+    bits[i] = element.isBF16() ? uint16_t(std::bit_cast<uint32_t>(number) >> 16)
+                               : std::bit_cast<uint16_t>(static_cast<_Float16>(number));
+}
+
 static FloatMatrix widen(RankedTensorType type, const void *data, ArrayRef<int64_t> shape) {
   FloatMatrix matrix{shape.front(), 1, {}};
   for (int64_t size : shape.drop_front())
     matrix.columns *= size;
-  matrix.values.resize(matrix.rows * matrix.columns);
-  int64_t bytes = type.getElementTypeBitWidth() / 8;
-  for (size_t i = 0; i < matrix.values.size(); ++i)
-    matrix.values[i] = widen(type.getElementType(), static_cast<const char *>(data) + i * bytes);
+  matrix.values = readFloats(type.getElementType(), data, matrix.rows * matrix.columns);
   return matrix;
 }
 
@@ -168,4 +183,23 @@ llvm::Expected<FloatMatrix> Model::step(Cache &cache, ArrayRef<Piece> pieces, Ar
     return error;
   cache.lengths = std::move(arrays[Lengths]);
   return logits;
+}
+
+llvm::Expected<FloatMatrix> reference::runTexts(func::FuncOp program, const TensorSource &tensors,
+                                                ArrayRef<TokenSequence> sequences, RecordFn record) {
+  auto model = Model::create(program, tensors, static_cast<bool>(record));
+  if (!model)
+    return model.takeError();
+  size_t longest = 0, rows = 0;
+  std::vector<Piece> pieces;
+  for (const TokenSequence &sequence : sequences) {
+    pieces.push_back({static_cast<int32_t>(pieces.size()), sequence});
+    longest = std::max(longest, sequence.size());
+    rows += sequence.size();
+  }
+  // All sequences are one step: that is what the ragged batch is for.
+  std::vector<int32_t> logitRows(rows);
+  std::iota(logitRows.begin(), logitRows.end(), 0);
+  Cache cache = (*model)->createCache(sequences.size(), longest);
+  return (*model)->step(cache, pieces, logitRows, record);
 }

@@ -57,6 +57,16 @@ private:
   int64_t vocabulary = 0;
 };
 
+/// Runs `program` on all sequences at once, each from its beginning, and gives the logits of every token, one sequence
+/// after the other. Memory is as the IR's values say: a slot holds all that is written to it.
+llvm::Expected<FloatMatrix> runTexts(mlir::func::FuncOp program, const TensorSource &tensors,
+                                     llvm::ArrayRef<TokenSequence> sequences, RecordFn record = nullptr);
+
+/// `count` numbers of type f32, f16 or bf16 at `data`.
+std::vector<float> readFloats(mlir::Type element, const void *data, size_t count);
+/// Writes numbers that the type has.
+void writeFloats(mlir::Type element, llvm::ArrayRef<float> numbers, void *data);
+
 /// The function of `module` that takes a batch and a cache and gives logits; null if there is none.
 mlir::func::FuncOp findStep(mlir::ModuleOp module);
 

@@ -1,7 +1,6 @@
-// All sequences are one step: that is what the ragged batch is for.
 #include "codegen/reference/ReferenceEvaluator.h"
 
-#include <numeric>
+#include "codegen/reference/SlotReuse.h"
 
 using namespace mlir;
 using namespace kerf;
@@ -11,20 +10,20 @@ ReferenceEvaluator::evaluate(ModuleOp module, ArrayRef<TokenSequence> sequences,
   func::FuncOp step = reference::findStep(module);
   if (!step)
     return llvm::createStringError("module must have a program that takes a batch and gives logits, got none");
-  auto model = reference::Model::create(step, tensors, static_cast<bool>(record));
-  if (!model)
-    return model.takeError();
-  size_t longest = 0, rows = 0;
-  std::vector<reference::Piece> pieces;
-  for (const TokenSequence &sequence : sequences) {
-    pieces.push_back({static_cast<int32_t>(pieces.size()), sequence});
-    longest = std::max(longest, sequence.size());
-    rows += sequence.size();
+  OwningOpRef<ModuleOp> poisoned;
+  DenseMap<Operation *, Operation *> originals;
+  if (!reference::findLostReads(step).empty()) {
+    IRMapping copies;
+    poisoned = cast<ModuleOp>(module->clone(copies));
+    step.walk([&](Operation *op) { originals[copies.lookup(op)] = op; });
+    step = cast<func::FuncOp>(copies.lookup(step.getOperation()));
+    reference::poisonLostReads(step);
   }
-  std::vector<int32_t> logitRows(rows);
-  std::iota(logitRows.begin(), logitRows.end(), 0);
-  reference::Cache cache = (*model)->createCache(sequences.size(), longest);
-  auto all = (*model)->step(cache, pieces, logitRows, record);
+  auto recordOriginal = [&](const RecordedTensor &tensor) {
+    Operation *original = originals.lookup(tensor.op);
+    record({original ? original : tensor.op, tensor.result, tensor.elementType, tensor.matrix});
+  };
+  auto all = reference::runTexts(step, tensors, sequences, record ? RecordFn(recordOriginal) : nullptr);
   if (!all)
     return all.takeError();
   std::vector<FloatMatrix> logits;

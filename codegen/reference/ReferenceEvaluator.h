@@ -6,7 +6,8 @@
 
 namespace kerf {
 
-/// Compiles the module anew for each evaluation and keeps all its weights in memory meanwhile. May be used from
+/// Compiles the module anew for each evaluation and keeps all its weights in memory meanwhile. Of a planned program,
+/// reads of slots that hold another value by then give NaN. May be used from
 /// several threads if the modules' contexts are different.
 class ReferenceEvaluator : public Evaluator {
 public:
