@@ -25,11 +25,16 @@ install=(env DEBIAN_FRONTEND=noninteractive apt-get)
 if [ "$(id -u)" -ne 0 ]; then
   if ! command -v sudo >/dev/null; then
     echo "setup: ${#missing[@]} packages are missing and this user is not root; ask an administrator to run:" >&2
-    echo "  apt-get install ${missing[*]}" >&2
+    echo "  apt-get update && apt-get install --no-install-recommends ${missing[*]}" >&2
     exit 1
   fi
   install=(sudo "${install[@]}")
 fi
 echo "setup: installing ${missing[*]}"
-"${install[@]}" update -qq
-"${install[@]}" install -y -qq --no-install-recommends "${missing[@]}"
+# Without a network the lists that are there may still do.
+"${install[@]}" update -qq || echo "setup: the package lists could not be refreshed; using those that are there" >&2
+if ! "${install[@]}" install -y -qq --no-install-recommends "${missing[@]}"; then
+  echo "setup: apt-get could not install all of: ${missing[*]}" >&2
+  echo "setup: Debian 12 with its security updates (bookworm-security) has them; see that apt's sources list both" >&2
+  exit 1
+fi
