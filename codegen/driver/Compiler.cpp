@@ -16,6 +16,7 @@
 #include "mlir/Parser/Parser.h"
 #include "mlir/Support/FileUtilities.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
@@ -28,24 +29,17 @@ using namespace kerf;
 
 llvm::StringRef kerf::getCompilerVersion() { return "kerf " KERF_VERSION " (LLVM " LLVM_VERSION_STRING ")"; }
 
-struct Compiler::Objects {
-  std::vector<x86::ObjectFile> files;
-  std::array<uint8_t, 32> buildId{};
-  std::optional<Checkpoint> checkpoint;
-};
-
 Compiler::Compiler(MLIRContext &context, const CompileOptions &options, Progress &progress, TimingScope &timing,
                    std::function<LogicalResult(PassManager &)> configure)
-    : context(context), options(options), progress(progress), timing(timing), configure(std::move(configure)),
-      objects(std::make_shared<Objects>()) {}
+    : context(context), options(options), progress(progress), timing(timing), configure(std::move(configure)) {}
 
 LogicalResult Compiler::fail(const Twine &message) { return emitError(UnknownLoc::get(&context), message); }
 LogicalResult Compiler::fail(llvm::Error error) { return fail(llvm::toString(std::move(error))); }
 
 LogicalResult Compiler::checkOptions() {
-  if (options.from && *options.from >= Phase::Object)
-    return fail("a compilation can resume from import, optimize, memory, kernels or llvm, got " +
-                getPhaseName(*options.from));
+  if (options.from == Phase::Package)
+    return fail("a compilation can resume from import, optimize, memory, kernels, llvm or object, got package, which "
+                "nothing comes after");
   if (options.from && *options.from >= options.to)
     return fail("the last phase must come after the one resumed from (" + getPhaseName(*options.from) + "), got " +
                 getPhaseName(options.to));
@@ -110,9 +104,10 @@ LogicalResult Compiler::run() {
     if (!options.dumpDirectory.empty() && failed(dump(phase)))
       return failure();
   }
-  if (options.to < Phase::Object)
-    return writeModule(options.output.empty() ? "-" : options.output);
-  return success();
+  // Objects are nothing to fill a terminal with.
+  if (options.to == Phase::Package || (options.to == Phase::Object && options.output.empty()))
+    return success();
+  return writeModule(options.output.empty() ? "-" : options.output);
 }
 
 LogicalResult Compiler::runImport() {
@@ -124,6 +119,13 @@ LogicalResult Compiler::runImport() {
     return fail(imported.takeError());
   module = std::move(*imported);
   return success();
+}
+
+llvm::Expected<Checkpoint> Compiler::openCheckpoint() {
+  ModelOp model = getModel(*module);
+  if (!model)
+    return llvm::createStringError("the module must hold a kerf.model");
+  return Checkpoint::open(model.getCheckpoint());
 }
 
 LogicalResult Compiler::runParse() {
@@ -141,13 +143,10 @@ LogicalResult Compiler::runPasses(Phase phase, llvm::function_ref<void(PassManag
   if (failed(configure(pm)))
     return failure();
   build(pm);
-  if (phase != Phase::Optimize || !options.verifyNumerics)
+  if (phase > Phase::Memory || !options.verifyNumerics)
     return pm.run(*module);
 
-  ModelOp model = getModel(*module);
-  if (!model)
-    return fail("the module must hold a kerf.model whose checkpoint --verify-numerics can run");
-  auto checkpoint = Checkpoint::open(model.getCheckpoint());
+  auto checkpoint = openCheckpoint();
   if (!checkpoint)
     return fail(checkpoint.takeError());
   CheckpointSource source(*checkpoint);
@@ -165,10 +164,9 @@ LogicalResult Compiler::runPasses(Phase phase, llvm::function_ref<void(PassManag
 }
 
 LogicalResult Compiler::runObjects() {
-  auto compiled = x86::compileVariants(*module, options.threads, !options.dumpDirectory.empty());
-  if (!compiled)
-    return fail(compiled.takeError());
-  objects->files = std::move(*compiled);
+  if (llvm::Error error =
+          x86::compileVariants(*module, options.threads, options.dumpDirectory.empty() ? nullptr : &listings))
+    return fail(std::move(error));
   return success();
 }
 
@@ -189,12 +187,10 @@ static std::string describeFlags(ModuleOp module) {
 }
 
 LogicalResult Compiler::runPackage() {
-  ModelOp model = getModel(*module);
-  if (!model)
-    return fail("the module must hold a kerf.model");
-  auto checkpoint = Checkpoint::open(model.getCheckpoint());
+  auto checkpoint = openCheckpoint();
   if (!checkpoint)
     return fail(checkpoint.takeError());
+  ModelOp model = getModel(*module);
 
   PackageInput input;
   input.module = *module;
@@ -206,8 +202,11 @@ LogicalResult Compiler::runPackage() {
   input.pageBytes = x86::getPageBytes;
   if (auto groups = module->getOps<KvGroupOp>(); !groups.empty())
     input.computeType = (*groups.begin()).getElement();
+  auto objects = x86::getObjects(*module);
+  if (!objects)
+    return fail(objects.takeError());
   std::vector<StringRef> code;
-  for (const x86::ObjectFile &object : objects->files)
+  for (const x86::ObjectFile &object : *objects)
     code.emplace_back(object.bytes.data(), object.bytes.size());
   input.buildId = computeBuildId(*module, code, *checkpoint, input.compilerVersion, input.compilerFlags);
   input.progress = [&](uint64_t done, uint64_t total) { progress.update(done >> 20, total >> 20, "MiB of weights"); };
@@ -218,8 +217,7 @@ LogicalResult Compiler::runPackage() {
   auto table = x86::compileLibraryTable(*module, input.buildId, weightBytes);
   if (!table)
     return fail(table.takeError());
-  std::vector<x86::ObjectFile> files = objects->files;
-  files.push_back(std::move(*table));
+  objects->push_back(std::move(*table));
 
   // All three are written under temporary names and get their own names once all are whole.
   std::string name = model.getName().str();
@@ -229,7 +227,7 @@ LogicalResult Compiler::runPackage() {
   std::string library = outputs.add(KERF_LIBRARY_PREFIX + name + KERF_LIBRARY_SUFFIX);
   std::string header = outputs.add(name + KERF_HEADER_SUFFIX);
   std::string package = outputs.add(name + KERF_PACKAGE_SUFFIX);
-  if (llvm::Error error = x86::linkLibrary(files, name, library))
+  if (llvm::Error error = x86::linkLibrary(*objects, name, library))
     return fail(std::move(error));
   if (llvm::Error error = writeHeader(input, header))
     return fail(std::move(error));
@@ -237,97 +235,108 @@ LogicalResult Compiler::runPackage() {
     return fail(std::move(error));
   if (llvm::Error error = outputs.commit())
     return fail(std::move(error));
+  for (const std::string &file :
+       {KERF_LIBRARY_PREFIX + name + KERF_LIBRARY_SUFFIX, name + KERF_HEADER_SUFFIX, name + KERF_PACKAGE_SUFFIX}) {
+    llvm::SmallString<128> path(getOutputDirectory());
+    llvm::sys::path::append(path, file);
+    progress.file(path);
+  }
   return success();
 }
 
 LogicalResult Compiler::dump(Phase phase) {
+  if (phase == Phase::Package)
+    return success();
   if (std::error_code error = llvm::sys::fs::create_directories(options.dumpDirectory, true, llvm::sys::fs::all_all))
     return fail("cannot make the directory " + options.dumpDirectory + ": " + error.message());
-  llvm::SmallString<128> path(options.dumpDirectory);
   std::string stem = llvm::formatv("{0}-{1}", static_cast<unsigned>(phase) + 1, getPhaseName(phase));
-  if (phase < Phase::Object) {
-    llvm::sys::path::append(path, stem + ".mlir");
-    return writeModule(path);
-  }
-  if (phase > Phase::Object)
+  llvm::SmallString<128> path(options.dumpDirectory);
+  llvm::sys::path::append(path, stem + ".mlir");
+  if (failed(writeModule(path)))
+    return failure();
+  if (phase != Phase::Object)
     return success();
-  for (const x86::ObjectFile &object : objects->files) {
-    const std::pair<StringRef, StringRef> texts[] = {{".ll", object.llvmIR},
-                                                     {".opt.ll", object.optimizedIR},
-                                                     {".s", object.assembly},
+  auto objects = x86::getObjects(*module);
+  if (!objects)
+    return fail(objects.takeError());
+  for (auto [object, listing] : llvm::zip_equal(*objects, listings)) {
+    const std::pair<StringRef, StringRef> texts[] = {{".ll", listing.llvmIR},
+                                                     {".opt.ll", listing.optimizedIR},
+                                                     {".s", listing.assembly},
                                                      {".o", StringRef(object.bytes.data(), object.bytes.size())}};
     for (auto [suffix, text] : texts) {
       path = options.dumpDirectory;
       llvm::sys::path::append(path, stem + "-" + object.name + suffix);
-      std::string problem;
-      auto file = openOutputFile(path, &problem);
-      if (!file)
-        return fail(problem);
-      file->os() << text;
-      if (failed(finish(*file, path)))
+      if (failed(writeFile(path, [&](llvm::raw_ostream &os) { os << text; })))
         return failure();
     }
   }
   return success();
 }
 
-LogicalResult Compiler::finish(llvm::ToolOutputFile &file, StringRef path) {
-  file.os().flush();
-  if (std::error_code error = file.os().error()) {
-    file.os().clear_error();
-    return fail("cannot write " + path + ": " + error.message());
-  }
-  file.keep();
-  return success();
-}
-
-LogicalResult Compiler::writeModule(StringRef path) {
+LogicalResult Compiler::writeFile(StringRef path, llvm::function_ref<void(llvm::raw_ostream &)> write) {
   std::string problem;
   auto file = openOutputFile(path, &problem);
   if (!file)
     return fail(problem);
+  write(file->os());
+  file->os().flush();
+  if (std::error_code error = file->os().error()) {
+    file->os().clear_error();
+    return fail("cannot write " + path + ": " + error.message());
+  }
+  file->keep();
+  if (path != "-")
+    progress.file(path);
+  return success();
+}
+
+LogicalResult Compiler::writeModule(StringRef path) {
   OpPrintingFlags flags;
   // Locations name the parts of the model; later phases report by them.
   flags.enableDebugInfo(true, /*prettyForm=*/false);
-  module->print(file->os(), flags);
-  return finish(*file, path);
+  return writeFile(path, [&](llvm::raw_ostream &os) { module->print(os, flags); });
 }
 
-std::string Compiler::summarize(Phase phase) {
-  auto count = [&](auto range) { return std::distance(range.begin(), range.end()); };
+PhaseSummary Compiler::summarize(Phase phase) {
+  auto count = [&](auto range) { return int64_t(std::distance(range.begin(), range.end())); };
   switch (phase) {
   case Phase::Import:
   case Phase::Optimize: {
-    size_t ops = 0;
+    int64_t ops = 0, weights = count(module->getOps<WeightOp>());
     module->walk([&](CostOpInterface) { ++ops; });
-    std::string summary = llvm::formatv("{0} ops, {1} weights", ops, count(module->getOps<WeightOp>()));
-    if (phase == Phase::Import && !ignored.empty())
-      summary += llvm::formatv(", {0} keys of the checkpoint without effect (-v lists them)", ignored.size());
+    PhaseSummary summary{llvm::formatv("{0} ops, {1} weights", ops, weights), {{"ops", ops}, {"weights", weights}}};
+    if (phase == Phase::Import && !ignored.empty()) {
+      summary.text += llvm::formatv(", {0} keys of the checkpoint without effect (-v lists them)", ignored.size());
+      summary.counts.push_back({"ignored_keys", int64_t(ignored.size())});
+    }
     return summary;
   }
   case Phase::Memory: {
     DenseSet<int64_t> slots;
     module->walk([&](SlotOp slot) { slots.insert(slot.getIndex()); });
-    return llvm::formatv("{0} slots", slots.size());
+    return {llvm::formatv("{0} slots", slots.size()), {{"slots", int64_t(slots.size())}}};
   }
   case Phase::Kernels: {
-    size_t dispatches = 0, kernels = 0;
+    int64_t dispatches = 0, kernels = 0, variants = count(module->getOps<VariantOp>());
     module->walk([&](DispatchOp) { ++dispatches; });
     module->walk([&](KernelOp) { ++kernels; });
-    auto variants = count(module->getOps<VariantOp>());
-    return llvm::formatv("{0} dispatches of {1} kernels, {2} variants", dispatches,
-                         variants ? kernels / variants : kernels, variants);
+    kernels /= std::max<int64_t>(variants, 1);
+    return {llvm::formatv("{0} dispatches of {1} kernels, {2} variants", dispatches, kernels, variants),
+            {{"dispatches", dispatches}, {"kernels", kernels}, {"variants", variants}}};
   }
   case Phase::LLVM:
-    return "";
+    return {};
   case Phase::Object: {
-    size_t bytes = 0;
-    for (const x86::ObjectFile &object : objects->files)
-      bytes += object.bytes.size();
-    return llvm::formatv("{0} objects, {1} KiB", objects->files.size(), bytes >> 10);
+    int64_t bytes = 0, files = 0;
+    for (auto variant : module->getOps<VariantOp>()) {
+      bytes += variant.getObjectAttr().getNumElements();
+      ++files;
+    }
+    return {llvm::formatv("{0} objects, {1} KiB", files, bytes >> 10), {{"objects", files}, {"bytes", bytes}}};
   }
   case Phase::Package:
-    return llvm::formatv("{0}: {1}", getOutputDirectory(), getModel(*module).getName());
+    return {llvm::formatv("{0}: {1}", getOutputDirectory(), getModel(*module).getName()), {}};
   }
   llvm_unreachable("every phase has a summary");
 }

@@ -4,6 +4,8 @@
 
 #include "codegen/driver/Phases.h"
 #include "codegen/driver/Progress.h"
+#include "codegen/x86/Library.h"
+#include "dialects/import/Checkpoint.h"
 #include "dialects/import/Import.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -11,15 +13,10 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/Timing.h"
 
-#include <array>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
-
-namespace llvm {
-class ToolOutputFile;
-} // namespace llvm
 
 namespace kerf {
 
@@ -44,9 +41,9 @@ struct CompileOptions {
   bool fuse = true;
   /// CPU variants, in ascending order; all if empty.
   std::vector<std::string> variants;
-  /// Threads for packing and code generation; 0: as many as the machine has.
-  unsigned threads = 0;
-  /// Run the model on the reference path before and after each pass of the optimize phase.
+  /// Threads for packing and code generation, at least 1.
+  unsigned threads = 1;
+  /// Run the model on the reference path before and after each pass of the optimize and memory phases.
   bool verifyNumerics = false;
   /// List what the checkpoint says without effect.
   bool verbose = false;
@@ -72,12 +69,14 @@ private:
   mlir::LogicalResult runPackage();
   mlir::LogicalResult dump(Phase phase);
   mlir::LogicalResult writeModule(llvm::StringRef path);
-  mlir::LogicalResult finish(llvm::ToolOutputFile &file, llvm::StringRef path);
+  mlir::LogicalResult writeFile(llvm::StringRef path, llvm::function_ref<void(llvm::raw_ostream &)> write);
+  /// The checkpoint that the module was made from.
+  llvm::Expected<Checkpoint> openCheckpoint();
   mlir::LogicalResult fail(llvm::Error error);
   mlir::LogicalResult fail(const llvm::Twine &message);
   bool runs(Phase phase) const { return (!options.from || phase > *options.from) && phase <= options.to; }
   std::string getOutputDirectory() const { return options.output.empty() ? "." : options.output; }
-  std::string summarize(Phase phase);
+  PhaseSummary summarize(Phase phase);
 
   mlir::MLIRContext &context;
   const CompileOptions &options;
@@ -86,8 +85,8 @@ private:
   std::function<mlir::LogicalResult(mlir::PassManager &)> configure;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::vector<IgnoredKey> ignored;
-  struct Objects;
-  std::shared_ptr<Objects> objects;
+  /// What the object phase tells beside the objects, for the dump.
+  std::vector<x86::Listing> listings;
 };
 
 } // namespace kerf

@@ -64,11 +64,13 @@ llvm::Expected<SourceHashes> kerf::hashSources(const Checkpoint &checkpoint) {
 }
 
 /// Hashes names and attributes of an op and of what it holds. Planned programs have no operands, and kernels count as
-/// what they were compiled to.
+/// what they were compiled to, which is hashed by itself.
 static void hashOp(Operation *op, HashStream &stream) {
   NamedAttrList attributes(op->getAttrDictionary());
   if (auto model = dyn_cast<ModelOp>(op))
     attributes.erase(model.getCheckpointAttrName());
+  if (auto variant = dyn_cast<VariantOp>(op))
+    attributes.erase(variant.getObjectAttrName());
   stream << op->getName() << ' ' << Attribute(attributes.getDictionary(op->getContext())) << '\n';
   for (Region &region : op->getRegions())
     for (Operation &inner : region.getOps())

@@ -403,7 +403,7 @@ private:
   void emitVariant(const Variant &variant) {
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
     Location loc = getOperation().getLoc();
-    auto op = VariantOp::create(builder, loc, variant.name, variant.attentionTile);
+    auto op = VariantOp::create(builder, loc, variant.name, variant.attentionTile, /*object=*/nullptr);
     builder.createBlock(&op.getBody());
     auto module = ModuleOp::create(builder, loc);
     builder.setInsertionPoint(module);

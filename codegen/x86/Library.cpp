@@ -4,6 +4,9 @@
 #include "codegen/x86/Lower.h"
 #include "kerf/names.h"
 
+#include "mlir/IR/AsmState.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
+
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringMap.h"
@@ -29,36 +32,47 @@ using namespace kerf::x86;
 namespace {
 /// One variant between its translation and its object file.
 struct VariantJob {
+  VariantOp op;
   const Variant *variant;
   /// Each variant has a context of its own: LLVM's contexts are for one thread.
   std::unique_ptr<llvm::LLVMContext> context;
   std::unique_ptr<llvm::Module> code;
-  ObjectFile object;
+  llvm::SmallVector<char, 0> bytes;
+  Listing listing;
   llvm::Error error = llvm::Error::success();
 
-  llvm::Error compile(bool listings) {
-    object.name = variant->name;
-    if (listings)
-      object.llvmIR = printModule(*code);
+  llvm::Error compile(bool listed) {
+    listing.name = variant->name;
+    if (listed)
+      listing.llvmIR = printModule(*code);
     if (llvm::Error problem = optimize(*code, *variant))
       return problem;
-    if (listings) {
-      object.optimizedIR = printModule(*code);
+    if (listed) {
+      listing.optimizedIR = printModule(*code);
       auto assembly = emitAssembly(*llvm::CloneModule(*code), *variant);
       if (!assembly)
         return assembly.takeError();
-      object.assembly = std::move(*assembly);
+      listing.assembly = std::move(*assembly);
     }
-    auto bytes = emitObject(*code, *variant);
-    if (!bytes)
-      return bytes.takeError();
-    object.bytes = std::move(*bytes);
+    auto object = emitObject(*code, *variant);
+    if (!object)
+      return object.takeError();
+    bytes = std::move(*object);
     return llvm::Error::success();
+  }
+
+  /// The object file as the variant's resource, in place of the functions.
+  void store() {
+    auto type = RankedTensorType::get(bytes.size(), IntegerType::get(op.getContext(), 8));
+    op.setObjectAttr(DenseResourceElementsAttr::get(type, op.getSymName(),
+                                                    HeapAsmResourceBlob::allocateAndCopyInferAlign<char>(bytes)));
+    for (auto kernels : llvm::make_early_inc_range(op.getOps<ModuleOp>()))
+      kernels.erase();
   }
 };
 } // namespace
 
-llvm::Expected<std::vector<ObjectFile>> kerf::x86::compileVariants(ModuleOp module, unsigned threads, bool listings) {
+llvm::Error kerf::x86::compileVariants(ModuleOp module, unsigned threads, std::vector<Listing> *listings) {
   std::vector<VariantJob> jobs;
   for (auto op : module.getOps<VariantOp>()) {
     const Variant *variant = findVariant(op.getSymName());
@@ -67,6 +81,7 @@ llvm::Expected<std::vector<ObjectFile>> kerf::x86::compileVariants(ModuleOp modu
       return llvm::createStringError("variant '%s' is not one that x86 code is generated for",
                                      op.getSymName().str().c_str());
     VariantJob &job = jobs.emplace_back();
+    job.op = op;
     job.variant = variant;
     job.context = std::make_unique<llvm::LLVMContext>();
     // Here and not in the job's thread: translating registers interfaces in the MLIR context that all share.
@@ -79,17 +94,34 @@ llvm::Expected<std::vector<ObjectFile>> kerf::x86::compileVariants(ModuleOp modu
   for (VariantJob &job : jobs)
     pool.async([&job, listings] {
       llvm::ErrorAsOutParameter written(job.error);
-      job.error = job.compile(listings);
+      job.error = job.compile(listings != nullptr);
     });
   pool.wait();
-  std::vector<ObjectFile> objects;
   llvm::Error errors = llvm::Error::success();
-  for (VariantJob &job : jobs) {
+  for (VariantJob &job : jobs)
     errors = llvm::joinErrors(std::move(errors), std::move(job.error));
-    objects.push_back(std::move(job.object));
-  }
   if (errors)
     return errors;
+  for (VariantJob &job : jobs) {
+    job.store();
+    if (listings)
+      listings->push_back(std::move(job.listing));
+  }
+  return llvm::Error::success();
+}
+
+llvm::Expected<std::vector<ObjectFile>> kerf::x86::getObjects(ModuleOp module) {
+  std::vector<ObjectFile> objects;
+  for (auto variant : module.getOps<VariantOp>()) {
+    AsmResourceBlob *blob = variant.getObject() ? variant.getObjectAttr().getRawHandle().getBlob() : nullptr;
+    if (!blob)
+      return llvm::createStringError("variant '%s' must hold the object of its kernels, got none; run the object phase "
+                                     "first",
+                                     variant.getSymName().str().c_str());
+    ObjectFile &object = objects.emplace_back();
+    object.name = variant.getSymName().str();
+    object.bytes.append(blob->getData().begin(), blob->getData().end());
+  }
   return objects;
 }
 

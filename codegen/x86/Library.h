@@ -19,13 +19,23 @@ struct ObjectFile {
   std::string name;
   /// ELF bytes.
   llvm::SmallVector<char, 0> bytes;
-  /// LLVM IR before and after optimization, and assembly; filled on request only.
+};
+
+/// What a variant became on its way to its object file, as text.
+struct Listing {
+  /// The variant.
+  std::string name;
+  /// LLVM IR before and after optimization, and assembly.
   std::string llvmIR, optimizedIR, assembly;
 };
 
 /// Compiles the kernels of every `kerf.variant` of a module in the llvm dialect, each in a thread of its own, at most
-/// `threads` at once. The bytes do not depend on `threads`. `listings` asks for the texts too.
-llvm::Expected<std::vector<ObjectFile>> compileVariants(mlir::ModuleOp module, unsigned threads, bool listings);
+/// `threads` at once, and puts their object files into the module in place of the functions. The bytes do not depend
+/// on `threads`. With `listings`, appends one for each variant.
+llvm::Error compileVariants(mlir::ModuleOp module, unsigned threads, std::vector<Listing> *listings = nullptr);
+
+/// The object files that `compileVariants` left in the module. Fails where a variant has none.
+llvm::Expected<std::vector<ObjectFile>> getObjects(mlir::ModuleOp module);
 
 /// Compiles the constant `kerf_library` of the module: variants, programs, sizes of weights and groups. `weightBytes`
 /// are the packed sizes of the module's weights in order.

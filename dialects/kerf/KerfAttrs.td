@@ -12,6 +12,14 @@ class Kerf_Attr<string name, string mnemonic_, list<Trait> traits = []> : AttrDe
 // A plain integer; the upstream I64Attr reads as unsigned.
 def Kerf_I64Attr : TypedSignlessIntegerAttrBase<I64, "int64_t", "64-bit integer">;
 
+// The bytes of a file; they stand in the resources at the end of the IR.
+def Kerf_BytesAttr : Attr<CPred<"::llvm::isa<::mlir::DenseResourceElementsAttr>($_self)">, "bytes in a resource"> {
+  let storageType = "::mlir::DenseResourceElementsAttr";
+  let returnType = "::mlir::DenseResourceElementsAttr";
+  let convertFromStorage = "$_self";
+}
+
+// Its attribute prints a space before the value: in an op's format `` takes the op's own away.
 class Kerf_Enum<string name, string summary, list<I32EnumAttrCase> cases> : I32EnumAttr<name, summary, cases> {
   let cppNamespace = "::kerf";
   let genSpecializedAttr = 0;

@@ -75,7 +75,8 @@ def Kerf_VariantOp : Kerf_Op<"variant",
   let summary = "The kernels of all programs, compiled for one kind of CPU";
   let description = [{
     Holds a `kerf.kernel` and a function for each kernel. Every variant has the same kernels.
-    `attention_tile` is the most rows that one entry of the attention work list may have.
+    `attention_tile` is the most rows that one entry of the attention work list may have. Once they are compiled,
+    `object` is the file that they were compiled to, as a resource, and takes the place of the functions.
 
     Example:
     ```mlir
@@ -85,9 +86,11 @@ def Kerf_VariantOp : Kerf_Op<"variant",
     }
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, Kerf_I64Attr:$attention_tile);
+  let arguments = (ins SymbolNameAttr:$sym_name, Kerf_I64Attr:$attention_tile, OptionalAttr<Kerf_BytesAttr>:$object);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "$sym_name `attention_tile` $attention_tile attr-dict-with-keyword $body";
+  let assemblyFormat = [{
+    $sym_name `attention_tile` $attention_tile (`object` $object^)? attr-dict-with-keyword $body
+  }];
 }
 
 def Kerf_KernelOp : Kerf_Op<"kernel", [HasParent<"VariantOp">]> {
@@ -98,7 +101,7 @@ def Kerf_KernelOp : Kerf_Op<"kernel", [HasParent<"VariantOp">]> {
   let arguments = (ins FlatSymbolRefAttr:$function, Kerf_ExtentAttr:$extent, Kerf_I64Attr:$tile, Kerf_I64Attr:$columns,
                        Kerf_I64Attr:$stack);
   let assemblyFormat = [{
-    $function `extent` $extent `tile` $tile `columns` $columns `stack` $stack attr-dict
+    $function `extent` `` $extent `tile` $tile `columns` $columns `stack` $stack attr-dict
   }];
   let hasVerifier = 1;
 }

@@ -456,6 +456,13 @@ kerf.program @dispatch_c1 slots [] {
 
 // -----
 
+// expected-error-re@below {{invalid properties {{.*}} for op kerf.variant}}
+"kerf.variant"() <{attention_tile = 4 : i64, object = dense<1> : tensor<3xi8>, sym_name = "avx2"}> ({
+^bb0:
+}) : () -> ()
+
+// -----
+
 kerf.variant @kernel_c1 attention_tile 4 {
   // expected-error@below {{tile and columns must be positive and stack not negative, got 0, 1 and 0}}
   kerf.kernel @k extent tokens tile 0 columns 1 stack 0

@@ -214,3 +214,18 @@ kerf.variant @avx2 attention_tile 4 {
   // CHECK-NEXT: func.func @embed
   func.func @embed(%operands: !llvm.ptr, %extents: !llvm.ptr, %task: i64) { return }
 }
+
+// Compiled: the functions are a file in the resources.
+// CHECK: kerf.variant @avx512 attention_tile 4 object dense_resource<avx512> : tensor<3xi8> {
+kerf.variant @avx512 attention_tile 4 object dense_resource<avx512> : tensor<3xi8> {
+  kerf.kernel @embed extent tokens tile 1 columns 1 stack 0
+}
+
+// CHECK: avx512: "0x01000000010203"
+{-#
+  dialect_resources: {
+    builtin: {
+      avx512: "0x01000000010203"
+    }
+  }
+#-}

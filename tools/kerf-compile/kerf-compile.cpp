@@ -1,5 +1,6 @@
 // kerf-compile: from a Hugging Face checkpoint to libMODEL.so, MODEL.h and MODEL.kerf.
 #include "codegen/driver/Compiler.h"
+#include "runtime/cpu/Threads.h"
 #include "tools/RegisterAll.h"
 
 #include "mlir/IR/AsmState.h"
@@ -10,6 +11,7 @@
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/SourceMgr.h"
+#include "llvm/Support/ThreadPool.h"
 #include "llvm/Support/WithColor.h"
 
 using namespace mlir;
@@ -21,7 +23,7 @@ static cl::opt<std::string> input(cl::Positional, cl::Required,
                                   cl::desc("<checkpoint directory, or IR to resume from>"), cl::cat(category));
 static cl::opt<std::string> output("o", cl::value_desc("path"), cl::cat(category),
                                    cl::desc("Directory of the three files (default: .); with --compile-to, the file "
-                                            "for the IR (default: standard output)"));
+                                            "for the IR (default: standard output, after object none)"));
 static cl::opt<std::string> name("name", cl::desc("Name of the model (default: the checkpoint directory's)"),
                                  cl::cat(category));
 static cl::opt<int64_t> contextLength("context", cl::desc("Longest sequence, in tokens (default: the checkpoint's)"),
@@ -31,7 +33,7 @@ static cl::opt<kerf::DType> computeType(
     cl::desc("Type of what linear layers read and of keys and values (default: bf16 for bf16 checkpoints, else f32)"),
     cl::values(clEnumValN(kerf::DType::F32, "f32", "Single precision"),
                clEnumValN(kerf::DType::BF16, "bf16", "Half the bytes, 8 bits of mantissa")));
-static cl::list<std::string> variants("variants", cl::CommaSeparated, cl::value_desc("avx2,avx512_bf16,amx"),
+static cl::list<std::string> variants("variants", cl::CommaSeparated, cl::value_desc("avx2,avx512,avx512_bf16,amx"),
                                       cl::desc("CPU variants in the artifact (default: all)"), cl::cat(category));
 static cl::opt<bool> fuse("fuse", cl::desc("Fuse projections, gating and residual sums (default: true)"),
                           cl::init(true), cl::cat(category));
@@ -42,13 +44,21 @@ static cl::opt<std::string> compileFrom("compile-from", cl::value_desc("phase"),
                                         cl::desc("The input is what this phase wrote"));
 static cl::opt<std::string> dumpPhases("dump-phases-to", cl::value_desc("directory"), cl::cat(category),
                                        cl::desc("Write what each phase leaves"));
-static cl::opt<unsigned> threads("j", cl::Prefix, cl::value_desc("N"), cl::init(0), cl::cat(category),
-                                 cl::desc("Threads (default: as many as the machine has)"));
+static cl::opt<unsigned> threads("j", cl::Prefix, cl::value_desc("N"), cl::cat(category),
+                                 cl::desc("Threads (default: the CPUs that affinity and cgroups leave)"));
 static cl::opt<bool> verifyNumerics("verify-numerics", cl::cat(category),
-                                    cl::desc("Run the model on the reference path before and after each pass of the "
-                                             "optimize phase and name the first op that diverges"));
+                                    cl::desc("Run the model on the reference path before and after each pass up to "
+                                             "memory and name the first op that diverges"));
 static cl::opt<bool> verbose("v", cl::desc("List what the checkpoint says without effect"), cl::cat(category));
 static cl::opt<bool> quiet("quiet", cl::desc("Say nothing but errors"), cl::cat(category));
+static cl::opt<std::string> logFile("log-jsonl", cl::value_desc("file"), cl::cat(category),
+                                    cl::desc("Write each event as a line of JSON (-: standard output)"));
+
+/// Ends the program for an option that cannot be obeyed.
+[[noreturn]] static void refuse(const llvm::Twine &message) {
+  llvm::WithColor::error() << message << '\n';
+  std::exit(1);
+}
 
 /// The phase of an option's value; exits with the phases there are if it is none.
 static std::optional<kerf::Phase> parsePhase(const cl::opt<std::string> &option) {
@@ -56,32 +66,56 @@ static std::optional<kerf::Phase> parsePhase(const cl::opt<std::string> &option)
     return std::nullopt;
   if (auto phase = kerf::findPhase(option))
     return phase;
-  llvm::errs() << "error: --" << option.ArgStr << " must be one of";
+  std::string known;
   for (unsigned i = 0; i < kerf::phaseCount; ++i)
-    llvm::errs() << ' ' << kerf::getPhaseName(static_cast<kerf::Phase>(i));
-  llvm::errs() << ", got '" << option << "'\n";
-  std::exit(1);
+    known += (" " + kerf::getPhaseName(static_cast<kerf::Phase>(i))).str();
+  refuse("--" + option.ArgStr + " must be one of" + known + ", got '" + option.getValue() + "'");
 }
 
-/// Prints a diagnostic that points into no file; one that does is left to the handler that shows the line.
-static LogicalResult printWithoutSource(Diagnostic &diagnostic) {
-  if (diagnostic.getLocation()->findInstanceOf<FileLineColLoc>())
-    return failure();
-  auto print = [](Diagnostic &part) {
-    llvm::raw_ostream &stream = part.getSeverity() == DiagnosticSeverity::Error     ? llvm::WithColor::error()
-                                : part.getSeverity() == DiagnosticSeverity::Warning ? llvm::WithColor::warning()
-                                : part.getSeverity() == DiagnosticSeverity::Note    ? llvm::WithColor::note()
-                                                                                    : llvm::WithColor::remark();
-    // Which part of the model it is about.
-    if (auto name = part.getLocation()->findInstanceOf<NameLoc>())
-      stream << name.getName().getValue() << ": ";
-    stream << part << '\n';
-  };
-  print(diagnostic);
-  for (Diagnostic &note : diagnostic.getNotes())
-    print(note);
-  return success();
+static StringRef nameOf(DiagnosticSeverity severity) {
+  switch (severity) {
+  case DiagnosticSeverity::Error:
+    return "error";
+  case DiagnosticSeverity::Warning:
+    return "warning";
+  case DiagnosticSeverity::Note:
+    return "note";
+  case DiagnosticSeverity::Remark:
+    return "remark";
+  }
+  llvm_unreachable("every severity has a name");
 }
+
+/// Reports diagnostics: those that point into a file with its line, others in words.
+class DiagnosticPrinter : public SourceMgrDiagnosticHandler {
+public:
+  DiagnosticPrinter(llvm::SourceMgr &sources, MLIRContext &context, kerf::Progress &progress)
+      : SourceMgrDiagnosticHandler(sources, &context) {
+    setHandler([&](Diagnostic &diagnostic) {
+      // Which part of the model it is about.
+      auto part = diagnostic.getLocation()->findInstanceOf<NameLoc>();
+      const std::string text = (part ? part.getName().str() + ": " : "") + diagnostic.str();
+      progress.interrupt(nameOf(diagnostic.getSeverity()), text, [&] {
+        if (diagnostic.getLocation()->findInstanceOf<FileLineColLoc>())
+          return emitDiagnostic(diagnostic);
+        print(diagnostic);
+        for (Diagnostic &note : diagnostic.getNotes())
+          print(note);
+      });
+    });
+  }
+
+private:
+  static void print(Diagnostic &diagnostic) {
+    llvm::raw_ostream &stream = diagnostic.getSeverity() == DiagnosticSeverity::Error     ? llvm::WithColor::error()
+                                : diagnostic.getSeverity() == DiagnosticSeverity::Warning ? llvm::WithColor::warning()
+                                : diagnostic.getSeverity() == DiagnosticSeverity::Note    ? llvm::WithColor::note()
+                                                                                          : llvm::WithColor::remark();
+    if (auto name = diagnostic.getLocation()->findInstanceOf<NameLoc>())
+      stream << name.getName().getValue() << ": ";
+    stream << diagnostic << '\n';
+  }
+};
 
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
@@ -107,23 +141,28 @@ int main(int argc, char **argv) {
     options.import.computeType = computeType;
   options.fuse = fuse;
   options.variants.assign(variants.begin(), variants.end());
-  options.threads = threads;
+  if (threads.getNumOccurrences() && (threads < 1 || threads > 1024))
+    refuse("-j must be 1 to 1024, got " + llvm::Twine(threads));
+  options.threads = threads ? threads : kerf::rt::usableThreads();
   options.verifyNumerics = verifyNumerics;
   options.verbose = verbose;
 
   DialectRegistry registry;
   kerf::registerDialects(registry);
-  MLIRContext context(registry);
+  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+  llvm::DefaultThreadPool pool(llvm::hardware_concurrency(options.threads));
+  if (options.threads > 1)
+    context.setThreadPool(pool);
   context.loadAllAvailableDialects();
   // A whole module beside every message would hide it.
   context.printOpOnDiagnostic(false);
-  kerf::Progress progress(llvm::errs(), quiet);
+  kerf::EventLog log;
+  if (!logFile.empty())
+    if (llvm::Error error = log.open(logFile))
+      refuse(llvm::toString(std::move(error)));
+  kerf::Progress progress(llvm::errs(), quiet, log);
   llvm::SourceMgr sources;
-  SourceMgrDiagnosticHandler sourceHandler(sources, &context);
-  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-    progress.clearLine();
-    return printWithoutSource(diagnostic);
-  });
+  DiagnosticPrinter printer(sources, context, progress);
 
   DefaultTimingManager timing;
   applyDefaultTimingManagerCLOptions(timing);
@@ -132,5 +171,10 @@ int main(int argc, char **argv) {
     pm.enableTiming(root);
     return applyPassManagerCLOptions(pm);
   });
-  return failed(compiler.run());
+  const int status = failed(compiler.run());
+  if (llvm::Error error = log.finish(status)) {
+    llvm::WithColor::error() << llvm::toString(std::move(error)) << '\n';
+    return 1;
+  }
+  return status;
 }
