@@ -50,7 +50,7 @@ private:
     }
     out << '\n';
   }
-  void define(StringRef name, const llvm::Twine &value, StringRef comment) {
+  void define(const llvm::Twine &name, const llvm::Twine &value, const llvm::Twine &comment) {
     line(("/// " + comment).str());
     line(("#define $I_" + name + " " + value).str());
   }
@@ -61,6 +61,7 @@ private:
   void writePeak();
   void writeCache();
   void writeArena();
+  void writeResults();
   std::string evaluate(const LinearForm &form);
 
   const PackageInput &input;
@@ -131,6 +132,14 @@ void HeaderWriter::writeConstants() {
   for (uint8_t byte : input.buildId)
     bytes += llvm::formatv("\\x{0}", llvm::utohexstr(byte, /*LowerCase=*/true, 2)).str();
   define("BUILD_ID_BYTES", "\"" + bytes + "\"", "The same as 32 bytes, as in kerf_library.build_id.");
+  for (ProgramOp program : module.getOps<ProgramOp>())
+    for (auto [index, result] : llvm::enumerate(program.getResults().getAsRange<ResultAttr>())) {
+      const bool logits = result.getKind() == ResultKind::Logits;
+      const std::string name = StringRef(plain(program.getSymName())).upper();
+      define(name + (index ? "_" + std::to_string(index) : "") + "_COLUMNS", llvm::Twine(result.getColumns()) + "u",
+             "What program '" + plain(program.getSymName()) + "' gives: " +
+                 (logits ? "logits, for each row that wants them" : "a vector for each sequence") + ", in f32.");
+    }
   line("");
 }
 
@@ -157,9 +166,9 @@ void HeaderWriter::writeOpen() {
 
 /// `form` in the function's variables, by the saturating helper.
 std::string HeaderWriter::evaluate(const LinearForm &form) {
-  static constexpr const char *variables[KERF_EXTENT_COUNT] = {"1", "T", "A", "R", "W", "T * C", "A * C"};
+  static constexpr const char *variables[KERF_EXTENT_KNOWN] = {"1", "T", "A", "R", "W", "T * C", "A * C"};
   std::string value = "UINT64_C(" + std::to_string(form.coefficient[KERF_EXTENT_ONE]) + ")";
-  for (unsigned e = 1; e < KERF_EXTENT_COUNT; ++e)
+  for (unsigned e = 1; e < KERF_EXTENT_KNOWN; ++e)
     if (form.coefficient[e])
       value = "kerf_" + ident + "_add(" + value + ", " + variables[e] + ", UINT64_C(" +
               std::to_string(form.coefficient[e]) + "))";
@@ -200,16 +209,34 @@ void HeaderWriter::writeArena() {
   }
 }
 
+void HeaderWriter::writeResults() {
+  for (ProgramOp program : module.getOps<ProgramOp>()) {
+    line("  /* results of program " + plain(program.getSymName()) + " */");
+    line("  {");
+    line("    uint64_t bytes = 0;");
+    for (auto result : program.getResults().getAsRange<ResultAttr>()) {
+      const kerf_extent rows = result.getKind() == ResultKind::Logits ? KERF_EXTENT_LOGIT_ROWS : KERF_EXTENT_SEQUENCES;
+      const LinearForm size = LinearForm::of(result.getColumns() * sizeof(float), rows);
+      line("    bytes = $i_add(bytes, 1, $i_round(" + evaluate(size) + ", 64));");
+    }
+    line("    if (results < bytes)");
+    line("      results = bytes;");
+    line("  }");
+  }
+}
+
 void HeaderWriter::writePeak() {
   int64_t tile = std::numeric_limits<int64_t>::max(), stack = 0;
-  uint64_t dispatches = 0;
+  uint64_t dispatches = 0, lists = 0;
   for (VariantOp variant : module.getOps<VariantOp>()) {
     tile = std::min(tile, variant.getAttentionTile());
     for (KernelOp kernel : variant.getOps<KernelOp>())
       stack = std::max(stack, kernel.getStack());
   }
-  for (ProgramOp program : module.getOps<ProgramOp>())
-    dispatches = std::max<uint64_t>(dispatches, llvm::range_size(program.getOps<DispatchOp>()));
+  for (ProgramOp program : module.getOps<ProgramOp>()) {
+    dispatches += llvm::range_size(program.getOps<DispatchOp>());
+    lists = std::max<uint64_t>(lists, program.getWorkLists().size());
+  }
 
   define("THREAD_BYTES", "UINT64_C(" + llvm::Twine(uint64_t(stack) + kThreadStack) + ")",
          "What each thread of a context adds to the peak.");
@@ -228,7 +255,7 @@ void HeaderWriter::writePeak() {
        "of");
   line("/// the library (kerf_model_certificate, once the model is open, evaluates it for the variant in use).");
   line("///");
-  line("///     weights + manifest + KV pages + arena + step arrays + logits + sampler + page tables + stacks");
+  line("///     weights + manifest + KV pages + arena + step arrays + results + sampler + page tables + stacks");
   line("///");
   line("/// The arguments are those of kerf_plan_options, zero for the default, with as many KV pages as every "
        "sequence");
@@ -245,7 +272,7 @@ void HeaderWriter::writePeak() {
   line(("  const uint64_t items = (T + A * " + llvm::Twine(tile - 1) + "u) / " + llvm::Twine(tile) +
         "u, W = items < T ? items : T; /* attention work list */")
            .str());
-  line("  uint64_t sum, arena = 0, step = 0;");
+  line("  uint64_t sum, arena = 0, step = 0, results = 0;");
   line("  const uint64_t most = UINT64_C(1) << 24;");
   line("  if (C > $I_CONTEXT || T > most || S > most || asked > most)");
   line("    return UINT64_MAX;");
@@ -254,13 +281,16 @@ void HeaderWriter::writePeak() {
         llvm::Twine(sizes.manifestBytes + (sizes.hasTokenizer ? kTokenizerRecords : 0)) + ") + UINT64_C(" +
         llvm::Twine(kContextRecords + dispatches * kDispatchRecord) + ") + S * 64;")
            .str());
-  line("  step += 2 * $i_round(T * 4, 64) + $i_round(R * 4, 64) + $i_round(W * 16, 64);");
+  line(("  step += 2 * $i_round(T * 4, 64) + $i_round(R * 4, 64) + " + llvm::Twine(lists) + "u * $i_round(W * " +
+        llvm::Twine(sizeof(kerf_work_item)) + "u, 64);")
+           .str());
   writeCache();
   writeArena();
+  writeResults();
   line("  sum = $i_add(sum, 1, $i_round(arena, 4096));");
   line("  sum = $i_add(sum, 1, $i_round(step, 4096));");
-  line("  /* logits, sampler, stacks */");
-  line("  sum = $i_add(sum, 1, $i_round(R * $I_VOCABULARY * 4, 4096));");
+  line("  sum = $i_add(sum, 1, $i_round(results, 4096));");
+  line("  /* sampler, stacks */");
   line("  sum = $i_add(sum, 1, $i_round((uint64_t)$I_VOCABULARY * 8, 4096));");
   line("  sum = $i_add(sum, threads ? threads : 1u, $I_THREAD_BYTES);");
   line("  return sum > UINT64_C(1) << 60 ? UINT64_MAX : sum;");

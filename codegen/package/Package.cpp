@@ -127,6 +127,25 @@ llvm::Error checkVariants(Facts &facts) {
   return llvm::Error::success();
 }
 
+llvm::Error checkPrograms(const Facts &facts) {
+  if (facts.programs.empty())
+    return importError("the module must hold a kerf.program, got none; run the kernels phase first");
+  for (ProgramOp program : facts.programs) {
+    if (program.getResults().empty())
+      return importError("program '" + program.getSymName() + "' must state its results, got none");
+    for (auto result : program.getResults().getAsRange<ResultAttr>())
+      if (result.getKind() == ResultKind::Logits && result.getColumns() != ModelOp(facts.model).getVocabulary())
+        return importError("logits of program '" + program.getSymName() + "' must have " +
+                           llvm::Twine(ModelOp(facts.model).getVocabulary()) + " columns, got " +
+                           llvm::Twine(result.getColumns()));
+    for (auto list : program.getWorkLists().getAsRange<WorkAttr>())
+      if (llvm::none_of(facts.groups, [&](KvGroupOp g) { return g.getSymNameAttr() == list.getGroup().getAttr(); }))
+        return importError("work lists of program '" + program.getSymName() + "' must be over a kerf.kv_group, got '" +
+                           list.getGroup().getValue() + "'");
+  }
+  return llvm::Error::success();
+}
+
 llvm::Error checkWeightNames(ArrayRef<PackedWeight> weights, const TensorSource &tensors) {
   for (const PackedWeight &weight : weights) {
     auto source = cast<SourceAttrInterface>(WeightOp(weight.op).getSource());
@@ -184,8 +203,8 @@ llvm::Error Packager::gather() {
   llvm::append_range(facts.groups, module.getOps<KvGroupOp>());
   llvm::append_range(facts.programs, module.getOps<ProgramOp>());
   llvm::append_range(facts.variants, module.getOps<VariantOp>());
-  if (llvm::none_of(facts.programs, [](ProgramOp program) { return program.getSymName() == "step"; }))
-    return importError("the module must hold a kerf.program @step, got none; run the kernels phase first");
+  if (llvm::Error error = checkPrograms(facts))
+    return error;
   if (facts.variants.empty())
     return importError("the module must hold a kerf.variant, got none; run the kernels phase first");
   if (llvm::Error error = checkVariants(facts))
@@ -260,14 +279,29 @@ Offset<schema::Program> Packager::buildProgram(FlatBufferBuilder &builder, Progr
   std::vector<Offset<schema::Slot>> slots;
   for (auto [index, size] : llvm::enumerate(program.getSlots().getAsRange<SizeAttr>())) {
     const LinearForm form = getLinearForm(size);
-    const auto coefficients = builder.CreateVector(form.coefficient.data(), form.coefficient.size());
+    const auto coefficients = builder.CreateVector(form.coefficient.data(), KERF_EXTENT_KNOWN);
     const auto bytes = schema::CreateLinearForm(builder, coefficients);
     slots.push_back(schema::CreateSlot(builder, builder.CreateString("slot" + std::to_string(index)), bytes));
   }
+  std::vector<Offset<schema::WorkList>> lists;
+  for (auto list : program.getWorkLists().getAsRange<WorkAttr>()) {
+    const MaskRange range = cast<MaskAttrInterface>(list.getMask()).getRange();
+    const auto group =
+        llvm::find_if(facts.groups, [&](KvGroupOp g) { return g.getSymNameAttr() == list.getGroup().getAttr(); });
+    lists.push_back(schema::CreateWorkList(builder, uint32_t(group - facts.groups.begin()), getMaskBound(range.behind),
+                                           getMaskBound(range.ahead)));
+  }
+  std::vector<Offset<schema::Result>> results;
+  for (auto result : program.getResults().getAsRange<ResultAttr>())
+    results.push_back(schema::CreateResult(
+        builder, result.getKind() == ResultKind::Logits ? schema::ResultKind::Logits : schema::ResultKind::Vectors,
+        uint32_t(result.getColumns()), schema::ElementType::F32));
   const auto name = builder.CreateString(program.getSymName().str());
-  const auto all = builder.CreateVector(slots);
-  return schema::CreateProgram(builder, name, all, uint32_t(llvm::range_size(program.getOps<DispatchOp>())),
-                               dispatchesPerLayer(program));
+  const auto slotVector = builder.CreateVector(slots);
+  const auto listVector = builder.CreateVector(lists);
+  const auto resultVector = builder.CreateVector(results);
+  return schema::CreateProgram(builder, name, slotVector, uint32_t(llvm::range_size(program.getOps<DispatchOp>())),
+                               dispatchesPerLayer(program), listVector, resultVector);
 }
 
 llvm::Error Packager::build(FlatBufferBuilder &builder) {

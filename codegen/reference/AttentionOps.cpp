@@ -160,11 +160,25 @@ static void lower(RopeAppendOp op, Emitter &e) {
   e.setAll(op.getResult(), e.getAll(op.getCache()));
 }
 
+/// The keys [first, end) that a row sees.
+static Pair keysOf(Emitter &e, AttentionOp op, Value row) {
+  ArrayRef<Value> work = e.getAll(op.getWork());
+  Value sequences = work[0], indices = work[1], lengths = work[2];
+  MaskRange range = cast<MaskAttrInterface>(op.getWork().getDefiningOp<WorkListOp>().getMask()).getRange();
+  Value position = e.loadIndex(indices, row), length = e.loadIndex(lengths, e.loadIndex(sequences, row));
+  Value first = e.index(0), end = length;
+  if (range.behind)
+    first = arith::MaxSIOp::create(e.b, e.loc, e.addIndex(position, e.index(1 - *range.behind)), first);
+  if (range.ahead)
+    end = arith::MinSIOp::create(e.b, e.loc, e.addIndex(position, e.index(1 + *range.ahead)), end);
+  return {first, end};
+}
+
 static void lower(AttentionOp op, Emitter &e) {
   KvGroupOp group = lookupKvGroup(op, op.getGroupAttr());
   Value plane = e.index(op.getPlane()), queries = e.get(op.getQueries());
   Value keys = e.getKeys(op.getCache(), op.getGroupAttr()), values = e.getValues(op.getCache(), op.getGroupAttr());
-  Value sequences = e.getAll(op.getWork())[0], indices = e.getAll(op.getWork())[1];
+  Value sequences = e.getAll(op.getWork())[0];
   int64_t size = group.getHeadDim(), heads = op.getQueries().getType().getDimSize(1) / size;
   Value scale = e.f32(op.getScaleAttr().getValueAsDouble()), none = e.f32(-infinity), zero = e.f32(0);
 
@@ -178,11 +192,15 @@ static void lower(AttentionOp op, Emitter &e) {
     results.push_back(e.empty(op.getLseInit()));
   auto perHead = [&](Value row, Value head, ValueRange tensors) -> SmallVector<Value> {
     Value sequence = e.loadIndex(sequences, row);
-    Value count = e.addIndex(e.loadIndex(indices, row), e.index(1));
-    Value keyHead = e.divIndex(head, heads / group.getHeads()), begin = e.mulIndex(head, size);
+    auto [first, end] = keysOf(e, op, row);
+    Value begin = first;
+    Value count = arith::SubIOp::create(e.b, e.loc, end, begin);
+    auto keyOf = [&](Value j) { return e.addIndex(begin, j); };
+    Value keyHead = e.divIndex(head, heads / group.getHeads()), column = e.mulIndex(head, size);
     Value maximum = e.loop1(count, none, [&](Value j, Value greatest) -> Value {
       Value product = e.dot(e.index(size), [&](Value i) {
-        return Pair(e.load(queries, {row, e.addIndex(begin, i)}), e.load(keys, {plane, sequence, j, keyHead, i}));
+        return Pair(e.load(queries, {row, e.addIndex(column, i)}),
+                    e.load(keys, {plane, sequence, keyOf(j), keyHead, i}));
       });
       Value score = e.mul(scale, product);
       memref::StoreOp::create(e.b, e.loc, score, scores, ValueRange{j});
@@ -195,10 +213,11 @@ static void lower(AttentionOp op, Emitter &e) {
     });
     Value any = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sgt, count, e.index(0));
     Value tensor = e.loop1(e.index(size), tensors.front(), [&](Value i, Value tensor) {
-      Value weighted = e.dot(
-          count, [&](Value j) { return Pair(e.load(scores, {j}), e.load(values, {plane, sequence, j, keyHead, i})); });
+      Value weighted = e.dot(count, [&](Value j) {
+        return Pair(e.load(scores, {j}), e.load(values, {plane, sequence, keyOf(j), keyHead, i}));
+      });
       Value mean = arith::SelectOp::create(e.b, e.loc, any, e.div(weighted, total), zero);
-      return e.insert(mean, tensor, {row, e.addIndex(begin, i)});
+      return e.insert(mean, tensor, {row, e.addIndex(column, i)});
     });
     if (tensors.size() == 1)
       return {tensor};

@@ -49,7 +49,7 @@ static void lower(BatchFieldOp op, Emitter &e) {
 
 static void lower(WorkListOp op, Emitter &e) {
   ArrayRef<Value> batch = e.getAll(op.getBatch());
-  e.setAll(op.getResult(), {batch[Sequences], batch[Indices]});
+  e.setAll(op.getResult(), {batch[Sequences], batch[Indices], batch[Lengths]});
 }
 
 static void lower(SelectOp op, Emitter &e) {

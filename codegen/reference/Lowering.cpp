@@ -91,7 +91,6 @@ private:
 
   LogicalResult addArgument(BlockArgument argument) {
     Type type = argument.getType();
-    MLIRContext *context = program.getContext();
     if (isa<BatchType>(type)) {
       auto array = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
       SmallVector<Value> arrays;
@@ -112,15 +111,9 @@ private:
       e.setAll(argument, memrefs);
       return success();
     }
-    if (isa<WorkListType>(type)) {
-      auto array = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
-      e.setAll(argument, {addArgument({Argument::Batch, Sequences, StringAttr::get(context), array}),
-                          addArgument({Argument::Batch, Indices, StringAttr::get(context), array})});
-      return success();
-    }
     auto tensor = dyn_cast<RankedTensorType>(type);
     if (!tensor)
-      return program.emitOpError("arguments must be tensors, batches, work lists or caches, got ") << type;
+      return program.emitOpError("arguments must be tensors, batches or caches, got ") << type;
     e.mapping.map(argument, addArgument({Argument::Tensor, argument.getArgNumber(), {}, tensor}));
     return success();
   }

@@ -38,12 +38,17 @@ private:
   void takeStep(Value key, Value count);
   void takeQueries(Value first, unsigned queries);
   void score(Value first, unsigned queries);
-  void normalize(Value query, Value number, Value seen);
-  void addValues(Value first, Value scores, unsigned queries, Value begin, Value end, bool rescale);
+  void normalize(Value query, Value number);
+  void addValues(Value first, Value rows, Value factors, unsigned queries, Value begin, Value end);
   void finishQueries(Value count);
 
-  /// Keys of the present step that a query of the chunk sees: 0 … step.
-  Value seenBy(Value query);
+  /// The keys [first, end) that a row of the work item sees; `first` is null where it is always 0.
+  Value firstKey(Value row);
+  Value endKey(Value row);
+  /// The keys [begin, end), 0 … step, of the present step that a query of the chunk sees.
+  Value beginOf(Value query) { return spec.behind ? inStep(firstKey(rowOf(query))) : kernel.i64(0); }
+  Value endOf(Value query) { return inStep(endKey(rowOf(query))); }
+  Value inStep(Value key) { return kernel.max(kernel.min(kernel.sub(key, stepKey), kernel.i64(step)), kernel.i64(0)); }
   /// Row of the work item, and head of the group, that a query of the chunk is.
   Value rowOf(Value query) { return kernel.div(kernel.add(chunkBegin, query), group); }
   /// Element of queries and output where a query of the chunk starts, in units of heads.
@@ -62,8 +67,9 @@ private:
   const int64_t group, step, padded;
   /// On the stack, f32: [chunk][headDim], [chunk][padded], [chunk][sumLanes], [chunk]; [queries][step], [queries].
   Value queryRows, outputs, sums, maxima, weights, scales;
-  /// The task: the item's first row and the index of its first key, the key head; the chunk's first query.
-  Value rowBegin, keyBegin, head, chunkBegin;
+  /// The task: the item's first row and its position, what of its keys is needed, the key head; the chunk's first
+  /// query.
+  Value rowBegin, firstPosition, keyFirst, keyEnd, behind, ahead, head, chunkBegin;
   /// The present step: its first key, and where its keys and values are.
   Value stepKey, keyBase, valueBase;
 };
@@ -95,10 +101,19 @@ void AttentionEmitter::emit() {
   };
   Value item = kernel.div(kernel.task(), spec.kvHeads), items = kernel.operand(1);
   head = kernel.rem(kernel.task(), spec.kvHeads);
-  rowBegin = loadIndex(items, item, sizeof(kerf_work_item), offsetof(kerf_work_item, row_begin));
-  keyBegin = loadIndex(items, item, sizeof(kerf_work_item), offsetof(kerf_work_item, key_begin));
-  Value rowCount = loadIndex(items, item, sizeof(kerf_work_item), offsetof(kerf_work_item, row_count));
-  Value sequence = loadIndex(items, item, sizeof(kerf_work_item), offsetof(kerf_work_item, sequence));
+  auto loadField = [&](int64_t offset) { return loadIndex(items, item, sizeof(kerf_work_item), offset); };
+  rowBegin = loadField(offsetof(kerf_work_item, row_begin));
+  firstPosition = loadField(offsetof(kerf_work_item, position));
+  Value rowCount = loadField(offsetof(kerf_work_item, row_count));
+  Value sequence = loadField(offsetof(kerf_work_item, sequence));
+  if (spec.behind) {
+    keyFirst = loadField(offsetof(kerf_work_item, key_first));
+    behind = loadField(offsetof(kerf_work_item, behind));
+  }
+  if (spec.ahead) {
+    keyEnd = loadField(offsetof(kerf_work_item, key_end));
+    ahead = loadField(offsetof(kerf_work_item, ahead));
+  }
   Value pages = kernel.at(kernel.operand(3), kernel.mul(loadIndex(kernel.operand(2), sequence, 4, 0), 4));
   Value headBase = kernel.at(kernel.operand(4), kernel.mul(head, layout.headBytes()));
 
@@ -107,10 +122,12 @@ void AttentionEmitter::emit() {
     chunkBegin = begin;
     Value count = kernel.min(kernel.sub(queryCount, begin), kernel.i64(schedule.chunk));
     loadQueries(count);
-    // The last query sees the most.
-    Value lastRow = rowOf(kernel.sub(count, kernel.i64(1)));
-    Value keyEnd = kernel.add(kernel.add(keyBegin, lastRow), 1);
-    kernel.forEach(kernel.i64(0), keyEnd, step, [&](Value key) {
+    // The first query sees from, and the last one to, the farthest.
+    Value from = spec.behind ? firstKey(rowOf(kernel.i64(0))) : kernel.i64(0);
+    if (spec.behind)
+      from = kernel.sub(from, kernel.rem(from, step));
+    Value to = endKey(rowOf(kernel.sub(count, kernel.i64(1))));
+    kernel.forEach(from, to, step, [&](Value key) {
       Value page = loadIndex(pages, kernel.div(key, spec.pageSize), 4, 0);
       Value inPage = kernel.rem(key, spec.pageSize);
       Value start = kernel.at(headBase, kernel.mul(page, layout.pageBytes()));
@@ -162,8 +179,11 @@ void AttentionEmitter::forCount(KernelBuilder &kernel, Value count, unsigned mos
 void AttentionEmitter::takeStep(Value key, Value count) {
   stepKey = key;
   const unsigned together = schedule.queries;
-  // Queries of rows before the step's first key see none of it.
-  Value firstRow = kernel.max(kernel.sub(key, keyBegin), kernel.i64(0));
+  // Queries of rows that end before the step's first key see none of it.
+  Value firstRow = kernel.sub(key, firstPosition);
+  if (spec.ahead)
+    firstRow = kernel.sub(firstRow, ahead);
+  firstRow = kernel.max(firstRow, kernel.i64(0));
   Value first = kernel.max(kernel.sub(kernel.mul(firstRow, group), chunkBegin), kernel.i64(0));
   first = kernel.sub(first, kernel.rem(first, together));
   Value rest = kernel.rem(count, together), whole = kernel.sub(count, rest);
@@ -171,26 +191,46 @@ void AttentionEmitter::takeStep(Value key, Value count) {
   forCount(kernel, rest, together - 1, [&](unsigned queries) { takeQueries(whole, queries); });
 }
 
-Value AttentionEmitter::seenBy(Value query) {
-  Value keyEnd = kernel.add(kernel.add(keyBegin, rowOf(query)), 1);
-  return kernel.max(kernel.min(kernel.sub(keyEnd, stepKey), kernel.i64(step)), kernel.i64(0));
+Value AttentionEmitter::firstKey(Value row) {
+  Value next = kernel.add(kernel.add(firstPosition, row), 1);
+  return kernel.max(kernel.sub(next, behind), keyFirst);
+}
+
+Value AttentionEmitter::endKey(Value row) {
+  Value next = kernel.add(kernel.add(firstPosition, row), 1);
+  return spec.ahead ? kernel.min(kernel.add(next, ahead), keyEnd) : next;
 }
 
 void AttentionEmitter::takeQueries(Value first, unsigned queries) {
   score(first, queries);
-  forQueries(kernel.i64(queries),
-             [&](Value number) { normalize(kernel.add(first, number), number, seenBy(kernel.add(first, number))); });
-  // All of them see what the first one sees; what some see beyond it they take one by one.
-  Value common = seenBy(first);
-  addValues(first, weights, queries, kernel.i64(0), common, /*rescale=*/true);
-  if (queries == 1)
-    return;
-  kernel.ifThen(kernel.less(common, seenBy(kernel.add(first, queries - 1))), [&] {
-    kernel.forEach(kernel.i64(1), kernel.i64(queries), 1, [&](Value number) {
-      Value query = kernel.add(first, number);
-      addValues(query, cell(weights, number, step), 1, common, seenBy(query), /*rescale=*/false);
+  forQueries(kernel.i64(queries), [&](Value number) { normalize(kernel.add(first, number), number); });
+  auto together = [&] {
+    // All of them see what the first one sees; what some see beyond it they take one by one.
+    Value common = endOf(first);
+    addValues(first, weights, scales, queries, beginOf(first), common);
+    if (queries == 1)
+      return;
+    kernel.ifThen(kernel.less(common, endOf(kernel.add(first, queries - 1))), [&] {
+      kernel.forEach(kernel.i64(1), kernel.i64(queries), 1, [&](Value number) {
+        Value query = kernel.add(first, number);
+        addValues(query, cell(weights, number, step), Value(), 1, common, endOf(query));
+      });
     });
-  });
+  };
+  if (!spec.behind || queries == 1)
+    return together();
+  // Where windows begin in this step, some begin later than others.
+  Value apart = kernel.less(beginOf(first), beginOf(kernel.add(first, queries - 1)));
+  kernel.ifElse(
+      apart, {},
+      [&] {
+        forQueries(kernel.i64(queries), [&](Value number) {
+          Value query = kernel.add(first, number);
+          addValues(query, cell(weights, number, step), cell(scales, number, 1), 1, beginOf(query), endOf(query));
+        });
+        return Values();
+      },
+      [&] { return together(), Values(); });
 }
 
 // weights[query][key] = scale * (query · key) for the whole step.
@@ -238,11 +278,14 @@ void AttentionEmitter::score(Value first, unsigned queries) {
 }
 
 // Turns scores into weights relative to the maximum so far; 0 for what is not seen.
-void AttentionEmitter::normalize(Value query, Value number, Value seen) {
+void AttentionEmitter::normalize(Value query, Value number) {
   auto &ops = kernel.ops();
   const float infinity = std::numeric_limits<float>::infinity();
   Value row = cell(weights, number, step);
-  Value seenLanes = kernel.broadcast(mlir::arith::TruncIOp::create(ops, ops.getI32Type(), seen));
+  auto inLanes = [&](Value key) { return kernel.broadcast(mlir::arith::TruncIOp::create(ops, ops.getI32Type(), key)); };
+  Value end = inLanes(endOf(query)), beforeBegin;
+  if (spec.behind)
+    beforeBegin = inLanes(kernel.sub(beginOf(query), kernel.i64(1)));
   const unsigned vectors = step / lanes;
   Values scores, masks;
   Value greatest = kernel.f32Splat(-infinity);
@@ -250,7 +293,10 @@ void AttentionEmitter::normalize(Value query, Value number, Value seen) {
     auto numbers = llvm::to_vector(llvm::seq<int32_t>(vector * lanes, (vector + 1) * lanes));
     Value positions = mlir::arith::ConstantOp::create(
         ops, mlir::DenseElementsAttr::get(kernel.integers(32, lanes), llvm::ArrayRef(numbers)));
-    masks.push_back(kernel.less(positions, seenLanes));
+    Value seen = kernel.less(positions, end);
+    if (spec.behind)
+      seen = mlir::arith::AndIOp::create(ops, seen, kernel.less(beforeBegin, positions));
+    masks.push_back(seen);
     Value loaded = kernel.loadF32(Element::F32, kernel.at(row, 4 * int64_t(vector) * lanes));
     scores.push_back(kernel.select(masks[vector], loaded, kernel.f32Splat(-infinity)));
     greatest = kernel.max(scores[vector], greatest);
@@ -282,8 +328,9 @@ void AttentionEmitter::normalize(Value query, Value number, Value seen) {
     kernel.storeF32(Element::F32, totals[part], kernel.at(total, 4 * int64_t(part) * lanes));
 }
 
-// outputs[query] = outputs[query] * scales[query] + sum over keys [begin, end) of weight * value, keys ascending.
-void AttentionEmitter::addValues(Value first, Value rows, unsigned queries, Value begin, Value end, bool rescale) {
+// outputs[query] = outputs[query] * factors[query] + sum over keys [begin, end) of weight * value, keys ascending;
+// without factors nothing is scaled.
+void AttentionEmitter::addValues(Value first, Value rows, Value factors, unsigned queries, Value begin, Value end) {
   const int64_t bytes = bytesOf(spec.cache), parts = padded / lanes;
   const int64_t most = std::max(1u, schedule.sums / queries), passes = llvm::divideCeil(parts, most);
   for (int64_t pass = 0, part = 0; pass < passes; ++pass) {
@@ -294,19 +341,19 @@ void AttentionEmitter::addValues(Value first, Value rows, unsigned queries, Valu
     };
     Values products;
     for (unsigned query = 0; query < queries; ++query) {
-      Value scale = rescale
-                        ? kernel.broadcast(kernel.loadScalarF32(Element::F32, kernel.at(scales, 4 * int64_t(query))))
+      Value scale = factors
+                        ? kernel.broadcast(kernel.loadScalarF32(Element::F32, kernel.at(factors, 4 * int64_t(query))))
                         : Value();
       for (int64_t vector = 0; vector < vectors; ++vector) {
         Value output = kernel.loadF32(Element::F32, place(query, vector));
-        products.push_back(rescale ? kernel.mul(output, scale) : output);
+        products.push_back(factors ? kernel.mul(output, scale) : output);
       }
     }
     auto takeKeys = [&](Value from, Value to, int64_t unroll) {
       products = kernel.loop(from, to, unroll, products, [&](Value key, ValueRange carried) {
         Values products(carried);
         Value values = kernel.at(valueBase, kernel.mul(key, padded * bytes));
-        Value factors = kernel.at(rows, kernel.mul(key, 4));
+        Value weight = kernel.at(rows, kernel.mul(key, 4));
         for (int64_t number = 0; number < unroll; ++number) {
           Values loaded;
           for (int64_t vector = 0; vector < vectors; ++vector)
@@ -314,7 +361,7 @@ void AttentionEmitter::addValues(Value first, Value rows, unsigned queries, Valu
                 kernel.loadF32(spec.cache, kernel.at(values, (number * padded + start + vector * lanes) * bytes)));
           for (unsigned query = 0; query < queries; ++query) {
             Value factor =
-                kernel.broadcast(kernel.loadScalarF32(Element::F32, kernel.at(factors, 4 * (query * step + number))));
+                kernel.broadcast(kernel.loadScalarF32(Element::F32, kernel.at(weight, 4 * (query * step + number))));
             for (int64_t vector = 0; vector < vectors; ++vector) {
               Value &product = products[query * vectors + vector];
               product = kernel.fma(factor, loaded[vector], product);
@@ -371,5 +418,5 @@ KernelInfo kerf::x86::emitAttention(mlir::ModuleOp module, const Variant &varian
   KernelBuilder kernel(module, variant, name, operands);
   AttentionEmitter(kernel, spec).emit();
   kernel.finish();
-  return describe(kernel, name, KERF_EXTENT_WORK_ITEMS, 1, spec.kvHeads);
+  return describe(kernel, name, 1, spec.kvHeads);
 }

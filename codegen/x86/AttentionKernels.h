@@ -77,7 +77,7 @@ struct RopeAppendSpec {
 /// none gives 0 and a log-sum-exp of -infinity. Query head h reads key head h / (queryHeads / kvHeads).
 ///
 /// A row's result has the same bits however its sequence was cut into steps and work items, whatever the other rows
-/// are and whatever lies in the cache beyond what it sees: scores are one chain over features, keys are taken in steps
+/// are and whatever lies in the cache before and beyond what it sees: scores are one chain over features, keys are taken in steps
 /// at fixed logical positions in ascending order, and each output is one chain over ascending keys.
 ///
 /// Operands: queries [T][queryHeads * headDim], work items (kerf_work_item[W]), page_begin (int32[S + 1]), pages
@@ -91,6 +91,9 @@ struct AttentionSpec {
   double scale;
   /// Writes log-sum-exps.
   bool logSumExp = false;
+  /// What the work items' `behind` and `ahead` may be: bounded, and above 0. By default rows see every key up to their
+  /// own.
+  bool behind = false, ahead = false;
 };
 
 /// Joins two partial attentions of the same rows: with m = max(l, r), a = exp(l - m), b = exp(r - m):
@@ -103,8 +106,6 @@ struct AttentionMergeSpec {
   int64_t columns, heads;
   /// Element types; element is lhs' and rhs'.
   Element element, output;
-  /// What counts the rows.
-  kerf_extent rows = KERF_EXTENT_TOKENS;
 };
 
 /// Adds the kernel to the module under that name.

@@ -21,7 +21,7 @@ KernelInfo kerf::x86::emitAttentionMerge(mlir::ModuleOp module, const Variant &v
                         {.alignment = unsigned(bytesOf(spec.output)), .written = true, .noalias = false},
                         {.alignment = 4, .written = true, .noalias = false}});
   const uint32_t tile = rowsOfTask(spec.columns);
-  forRows(kernel, spec.rows, tile, [&](Value row) {
+  forRows(kernel, tile, [&](Value row) {
     Value first = kernel.mul(row, spec.heads);
     kernel.forEach(first, kernel.add(first, spec.heads), 1, [&](Value head) {
       auto loadLse = [&](unsigned operand) {
@@ -52,5 +52,5 @@ KernelInfo kerf::x86::emitAttentionMerge(mlir::ModuleOp module, const Variant &v
     });
   });
   kernel.finish();
-  return describe(kernel, name, spec.rows, tile);
+  return describe(kernel, name, tile);
 }

@@ -30,21 +30,21 @@ KernelInfo kerf::x86::emitRmsNorm(mlir::ModuleOp module, const Variant &variant,
       kernel.storeF32(spec.output, y, elementAt(kernel, output, element, spec.output));
     });
   };
-  forRows(kernel, spec.rows, tile, [&](Value row) {
+  forRows(kernel, tile, [&](Value row) {
     Value first = kernel.mul(row, spec.columns);
     if (spec.columns == spec.run)
       return norm(first);
     kernel.forEach(first, kernel.add(first, spec.columns), spec.run, norm);
   });
   kernel.finish();
-  return describe(kernel, name, spec.rows, tile);
+  return describe(kernel, name, tile);
 }
 
 KernelInfo kerf::x86::emitGate(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
                                const GateSpec &spec) {
   KernelBuilder kernel(module, variant, name, {readable(spec.gate), readable(spec.gate), writable(spec.output)});
   const uint32_t tile = rowsOfTask(2 * spec.columns);
-  forRows(kernel, spec.rows, tile, [&](Value row) {
+  forRows(kernel, tile, [&](Value row) {
     Value first = kernel.mul(row, spec.columns);
     forElements(kernel, spec.columns, unroll, [&](Value column, unsigned lanes) {
       Value element = kernel.add(first, column);
@@ -55,14 +55,14 @@ KernelInfo kerf::x86::emitGate(mlir::ModuleOp module, const Variant &variant, ll
     });
   });
   kernel.finish();
-  return describe(kernel, name, spec.rows, tile);
+  return describe(kernel, name, tile);
 }
 
 KernelInfo kerf::x86::emitAdd(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
                               const AddSpec &spec) {
   KernelBuilder kernel(module, variant, name, {readable(spec.lhs), readable(spec.rhs), writable(spec.output)});
   const uint32_t tile = rowsOfTask(spec.columns);
-  forRows(kernel, spec.rows, tile, [&](Value row) {
+  forRows(kernel, tile, [&](Value row) {
     Value first = kernel.mul(row, spec.columns);
     forElements(kernel, spec.columns, unroll, [&](Value column, unsigned lanes) {
       Value element = kernel.add(first, column);
@@ -72,5 +72,5 @@ KernelInfo kerf::x86::emitAdd(mlir::ModuleOp module, const Variant &variant, llv
     });
   });
   kernel.finish();
-  return describe(kernel, name, spec.rows, tile);
+  return describe(kernel, name, tile);
 }

@@ -30,6 +30,7 @@ struct Launch {
   std::string key;
   Emitter emit;
   SmallVector<Attribute> operands;
+  Extent rows = Extent::Tokens;
 };
 
 Element toElement(Type type) {
@@ -43,7 +44,13 @@ Element toElement(Type type) {
 int64_t columnsOf(Value value) { return cast<RankedTensorType>(value.getType()).getDimSize(1); }
 int64_t lengthOf(Value value) { return cast<RankedTensorType>(value.getType()).getDimSize(0); }
 
-kerf_extent rowsOf(Value value) { return static_cast<kerf_extent>(getRowExtent(value)); }
+/// What counts the rows of a launch.
+Extent rowsOf(Operation *op) {
+  if (isa<AttentionOp>(op))
+    return Extent::WorkItems;
+  auto style = dyn_cast<DestinationStyleOpInterface>(op);
+  return getRowExtent(style ? style.getDpsInits().front() : op->getOperand(0));
+}
 
 x86::Activation toActivation(kerf::Activation activation) {
   switch (activation) {
@@ -62,26 +69,43 @@ x86::Activation toActivation(kerf::Activation activation) {
 /// Collects the operands of one launch; remembers the first value that cannot be one.
 class Operands {
 public:
-  explicit Operands(MLIRContext *context) : context(context) {}
+  /// `workLists` are those of the program; lists that it does not have yet are added.
+  Operands(MLIRContext *context, SmallVectorImpl<Attribute> &workLists) : context(context), workLists(workLists) {}
 
   /// The memory behind a tensor: a slot, an output, a weight or an array of the step.
   Operands &tensor(Value value) {
     while (auto style = value.getDefiningOp<DestinationStyleOpInterface>())
       value = style.getDpsInits()[cast<OpResult>(value).getResultNumber()];
     Operation *op = value.getDefiningOp();
-    Attribute operand = llvm::TypeSwitch<Operation *, Attribute>(op)
-                            .Case([&](SlotOp slot) { return SlotRefAttr::get(context, slot.getIndex()); })
-                            .Case([&](ResultOp result) { return ResultRefAttr::get(context, result.getIndex()); })
-                            .Case([&](GetWeightOp get) { return WeightRefAttr::get(context, get.getWeightAttr()); })
-                            .Case([&](BatchFieldOp field) { return StepRefAttr::get(context, field.getField(), {}); })
-                            .Default([](Operation *) { return Attribute(); });
+    Attribute operand =
+        llvm::TypeSwitch<Operation *, Attribute>(op)
+            .Case([&](SlotOp slot) { return SlotRefAttr::get(context, slot.getIndex()); })
+            .Case([&](ResultOp result) { return ResultRefAttr::get(context, result.getIndex()); })
+            .Case([&](GetWeightOp get) { return WeightRefAttr::get(context, get.getWeightAttr()); })
+            .Case([&](BatchFieldOp field) { return StepRefAttr::get(context, field.getField(), {}, 0); })
+            .Default([](Operation *) { return Attribute(); });
     if (!operand && !unplanned)
       unplanned = value;
     list.push_back(operand);
     return *this;
   }
-  Operands &step(StepField field, FlatSymbolRefAttr group = {}) {
-    list.push_back(StepRefAttr::get(context, field, group));
+  Operands &step(StepField field, FlatSymbolRefAttr group) {
+    list.push_back(StepRefAttr::get(context, field, group, 0));
+    return *this;
+  }
+  /// The items of a work list.
+  Operands &items(Value work) {
+    auto op = work.getDefiningOp<WorkListOp>();
+    if (!op) {
+      unplanned = work;
+      return *this;
+    }
+    auto wanted = WorkAttr::get(context, op.getGroupAttr(), op.getMask());
+    auto *found = llvm::find(workLists, Attribute(wanted));
+    const int64_t index = found - workLists.begin();
+    if (found == workLists.end())
+      workLists.push_back(wanted);
+    list.push_back(StepRefAttr::get(context, StepField::WorkItems, {}, index));
     return *this;
   }
   Operands &cache(FlatSymbolRefAttr group, int64_t plane) {
@@ -96,12 +120,13 @@ public:
 
 private:
   MLIRContext *context;
+  SmallVectorImpl<Attribute> &workLists;
 };
 
 /// The launch of one op, or nothing where there is no kernel for it.
 class Selector {
 public:
-  explicit Selector(MLIRContext *context) : operands(context) {}
+  Selector(MLIRContext *context, SmallVectorImpl<Attribute> &workLists) : operands(context, workLists) {}
 
   Launch select(Operation *op) {
     Launch launch =
@@ -110,6 +135,8 @@ public:
                   RopeAppendOp, AttentionOp, AttentionMergeOp>([&](auto op) { return make(op); })
             .Default([](Operation *) { return Launch(); });
     launch.operands = operands.list;
+    if (launch.emit)
+      launch.rows = rowsOf(op);
     return launch;
   }
 
@@ -124,12 +151,10 @@ private:
                     toElement(op.getWeight().getType()), toElement(op.getInit().getType())};
     spec.bias = !!op.getBias();
     spec.residual = !!op.getResidual();
-    spec.rows = rowsOf(op.getInit());
     operands.tensor(op.getInput()).tensor(op.getWeight()).optional(op.getBias()).optional(op.getResidual());
     operands.tensor(op.getInit());
-    return {llvm::formatv("linear_{0}_{1}_{2}_k{3}_n{4}{5}{6}{7}", name(spec.input), name(spec.weight),
-                          name(spec.output), spec.k, spec.n, spec.bias ? "_bias" : "", spec.residual ? "_residual" : "",
-                          rowSuffix(spec.rows)),
+    return {llvm::formatv("linear_{0}_{1}_{2}_k{3}_n{4}{5}{6}", name(spec.input), name(spec.weight), name(spec.output),
+                          spec.k, spec.n, spec.bias ? "_bias" : "", spec.residual ? "_residual" : ""),
             [=](ModuleOp module, const Variant &v, StringRef key) { return emitLinear(module, v, key, spec); },
             {}};
   }
@@ -152,32 +177,30 @@ private:
   }
 
   Launch make(RmsNormOp op) {
-    RmsNormSpec spec{columnsOf(op.getInput()),           lengthOf(op.getScale()),
-                     op.getEpsAttr().getValueAsDouble(), toElement(op.getInput().getType()),
-                     toElement(op.getInit().getType()),  rowsOf(op.getInit())};
+    RmsNormSpec spec{columnsOf(op.getInput()), lengthOf(op.getScale()), op.getEpsAttr().getValueAsDouble(),
+                     toElement(op.getInput().getType()), toElement(op.getInit().getType())};
     operands.tensor(op.getInput()).tensor(op.getScale()).tensor(op.getInit());
-    return {llvm::formatv("rms_norm_{0}_{1}_c{2}_run{3}_eps{4}{5}", name(spec.input), name(spec.output), spec.columns,
-                          spec.run, spell(spec.eps), rowSuffix(spec.rows)),
+    return {llvm::formatv("rms_norm_{0}_{1}_c{2}_run{3}_eps{4}", name(spec.input), name(spec.output), spec.columns,
+                          spec.run, spell(spec.eps)),
             [=](ModuleOp module, const Variant &v, StringRef key) { return emitRmsNorm(module, v, key, spec); },
             {}};
   }
 
   Launch make(GateOp op) {
     GateSpec spec{columnsOf(op.getInit()), toActivation(op.getActivation()), toElement(op.getGate().getType()),
-                  toElement(op.getInit().getType()), rowsOf(op.getInit())};
+                  toElement(op.getInit().getType())};
     operands.tensor(op.getGate()).tensor(op.getUp()).tensor(op.getInit());
-    return {llvm::formatv("gate_{0}_{1}_{2}_c{3}{4}", stringifyActivation(op.getActivation()), name(spec.gate),
-                          name(spec.output), spec.columns, rowSuffix(spec.rows)),
+    return {llvm::formatv("gate_{0}_{1}_{2}_c{3}", stringifyActivation(op.getActivation()), name(spec.gate),
+                          name(spec.output), spec.columns),
             [=](ModuleOp module, const Variant &v, StringRef key) { return emitGate(module, v, key, spec); },
             {}};
   }
 
   Launch make(AddOp op) {
     AddSpec spec{columnsOf(op.getInit()), toElement(op.getLhs().getType()), toElement(op.getRhs().getType()),
-                 toElement(op.getInit().getType()), rowsOf(op.getInit())};
+                 toElement(op.getInit().getType())};
     operands.tensor(op.getLhs()).tensor(op.getRhs()).tensor(op.getInit());
-    return {llvm::formatv("add_{0}_{1}_{2}_c{3}{4}", name(spec.lhs), name(spec.rhs), name(spec.output), spec.columns,
-                          rowSuffix(spec.rows)),
+    return {llvm::formatv("add_{0}_{1}_{2}_c{3}", name(spec.lhs), name(spec.rhs), name(spec.output), spec.columns),
             [=](ModuleOp module, const Variant &v, StringRef key) { return emitAdd(module, v, key, spec); },
             {}};
   }
@@ -210,10 +233,9 @@ private:
 
   Launch make(RopeOp op) {
     RopeSpec spec{columnsOf(op.getInit()), columnsOf(op.getTable()), toElement(op.getInput().getType()),
-                  toElement(op.getInit().getType()), rowsOf(op.getInit())};
+                  toElement(op.getInit().getType())};
     operands.tensor(op.getInput()).tensor(op.getTable()).tensor(op.getInit());
-    return {llvm::formatv("rope_{0}_{1}_c{2}_d{3}{4}", name(spec.input), name(spec.output), spec.columns, spec.headDim,
-                          rowSuffix(spec.rows)),
+    return {llvm::formatv("rope_{0}_{1}_c{2}_d{3}", name(spec.input), name(spec.output), spec.columns, spec.headDim),
             [=](ModuleOp module, const Variant &v, StringRef key) { return emitRope(module, v, key, spec); },
             {}};
   }
@@ -260,27 +282,30 @@ private:
                        toElement(op.getInit().getType()),
                        op.getScaleAttr().getValueAsDouble(),
                        !!op.getLseInit()};
-    operands.tensor(op.getQueries()).step(StepField::WorkItems).step(StepField::PageBegin, op.getGroupAttr());
+    if (auto list = op.getWork().getDefiningOp<WorkListOp>()) {
+      MaskRange range = cast<MaskAttrInterface>(list.getMask()).getRange();
+      spec.behind = range.behind.has_value();
+      spec.ahead = range.ahead != 0;
+    }
+    operands.tensor(op.getQueries()).items(op.getWork()).step(StepField::PageBegin, op.getGroupAttr());
     operands.step(StepField::Pages, op.getGroupAttr()).cache(op.getGroupAttr(), op.getPlane());
     operands.tensor(op.getInit()).optional(op.getLseInit());
-    return {llvm::formatv("attention_{0}_{1}_q{2}_{3}_x{4}{5}", name(spec.queries), name(spec.output), spec.queryHeads,
-                          spellGroup(group), spell(spec.scale), spec.logSumExp ? "_lse" : ""),
+    return {llvm::formatv("attention_{0}_{1}_q{2}_{3}_x{4}{5}{6}{7}", name(spec.queries), name(spec.output),
+                          spec.queryHeads, spellGroup(group), spell(spec.scale), spec.logSumExp ? "_lse" : "",
+                          spec.behind ? "_behind" : "", spec.ahead ? "_ahead" : ""),
             [=](ModuleOp module, const Variant &v, StringRef key) { return emitAttention(module, v, key, spec); },
             {}};
   }
 
   Launch make(AttentionMergeOp op) {
     AttentionMergeSpec spec{columnsOf(op.getInit()), columnsOf(op.getLseInit()), toElement(op.getInit().getType()),
-                            toElement(op.getInit().getType()), rowsOf(op.getInit())};
+                            toElement(op.getInit().getType())};
     operands.tensor(op.getLhs()).tensor(op.getLhsLse()).tensor(op.getRhs()).tensor(op.getRhsLse());
     operands.tensor(op.getInit()).tensor(op.getLseInit());
-    return {llvm::formatv("attention_merge_{0}_c{1}_h{2}{3}", name(spec.element), spec.columns, spec.heads,
-                          rowSuffix(spec.rows)),
+    return {llvm::formatv("attention_merge_{0}_c{1}_h{2}", name(spec.element), spec.columns, spec.heads),
             [=](ModuleOp module, const Variant &v, StringRef key) { return emitAttentionMerge(module, v, key, spec); },
             {}};
   }
-
-  static StringRef rowSuffix(kerf_extent rows) { return rows == KERF_EXTENT_LOGIT_ROWS ? "_logits" : ""; }
 
   /// A number as part of a symbol: all of its bits.
   static std::string spell(double value) {
@@ -362,7 +387,7 @@ private:
     function.walk([&](SlotOp slot) {
       slots.resize(std::max<size_t>(slots.size(), slot.getIndex() + 1));
       LinearForm size = getLinearForm(slot.getSize());
-      for (unsigned e = 0; e < KERF_EXTENT_COUNT; ++e) {
+      for (unsigned e = 0; e < KERF_EXTENT_KNOWN; ++e) {
         int64_t &most = slots[slot.getIndex()].coefficient[e];
         most = std::max(most, size.coefficient[e]);
       }
@@ -371,31 +396,58 @@ private:
     for (const LinearForm &slot : slots)
       sizes.push_back(getSizeAttr(&getContext(), slot));
 
-    auto program = ProgramOp::create(builder, function.getLoc(), function.getSymName(), builder.getArrayAttr(sizes));
+    SmallVector<Attribute> results, workLists;
+    if (failed(collectResults(function, results)))
+      return failure();
+    auto program = ProgramOp::create(builder, function.getLoc(), function.getSymName(), builder.getArrayAttr(sizes),
+                                     builder.getArrayAttr({}), builder.getArrayAttr(results));
     builder.createBlock(&program.getBody());
     for (Operation &op : function.getBody().front())
-      if (failed(lowerOp(&op, builder)))
+      if (failed(lowerOp(&op, builder, workLists)))
         return failure();
+    program.setWorkListsAttr(builder.getArrayAttr(workLists));
     function.erase();
     return success();
   }
 
-  LogicalResult lowerOp(Operation *op, OpBuilder &builder) {
+  /// What the program gives, in order. Values that are no tensors (the cache) come after them.
+  LogicalResult collectResults(func::FuncOp function, SmallVectorImpl<Attribute> &results) {
+    ModelOp model = getModel(getOperation());
+    Operation *end = function.getBody().front().getTerminator();
+    for (OpOperand &output : end->getOpOperands()) {
+      auto type = dyn_cast<RankedTensorType>(output.get().getType());
+      if (!type)
+        continue;
+      const int64_t columns = type.getRank() == 2 ? type.getDimSize(1) : ShapedType::kDynamic;
+      const Extent rows = getRowExtent(output.get());
+      const bool logits = rows == Extent::LogitRows && (!model || columns == model.getVocabulary());
+      if (!type.getElementType().isF32() || ShapedType::isDynamic(columns) || (!logits && rows != Extent::Sequences))
+        return end->emitOpError("output ")
+               << output.getOperandNumber()
+               << " must be f32: logits (logit_rows rows of the vocabulary) or vectors (sequences rows), got " << type
+               << " of " << stringifyExtent(rows) << " rows";
+      if (output.getOperandNumber() != results.size())
+        return end->emitOpError("outputs that are tensors must come first, got ") << type << " after the cache";
+      results.push_back(ResultAttr::get(&getContext(), logits ? ResultKind::Logits : ResultKind::Vectors, columns));
+    }
+    return success();
+  }
+
+  LogicalResult lowerOp(Operation *op, OpBuilder &builder, SmallVectorImpl<Attribute> &workLists) {
     // What only describes operands, or ends the program.
     if (isa<func::ReturnOp, ExtentOp, BatchFieldOp, WorkListOp, GetWeightOp, SlotOp, ResultOp>(op))
       return success();
-    Selector selector(&getContext());
+    Selector selector(&getContext(), workLists);
     Launch launch = selector.select(op);
     if (!launch.emit)
       return op->emitOpError("has no kernel for x86; lower it to ops that have one before this pass");
     if (Value value = selector.getUnplanned())
-      return op->emitOpError("operands must be slots, results, weights or arrays of the step, got ")
+      return op->emitOpError("operands must be slots, results, weights, work lists or arrays of the step, got ")
              << value << "; run kerf-plan-memory first";
     Cost cost = cast<CostOpInterface>(op).getCost();
-    auto symbol = FlatSymbolRefAttr::get(&getContext(), launch.key);
-    kernels.insert({symbol.getAttr(), launch.emit});
-    DispatchOp::create(builder, op->getLoc(), symbol, builder.getArrayAttr(launch.operands),
-                       builder.getStringAttr(getOrigin(op)), getSizeAttr(&getContext(), cost.bytes),
+    kernels.insert({builder.getStringAttr(launch.key), launch.emit});
+    DispatchOp::create(builder, op->getLoc(), launch.key, builder.getArrayAttr(launch.operands), launch.rows,
+                       getOrigin(op), getSizeAttr(&getContext(), cost.bytes),
                        getSizeAttr(&getContext(), cost.operations));
     return success();
   }
@@ -410,7 +462,6 @@ private:
     for (auto &[key, emit] : kernels) {
       KernelInfo info = emit(module, variant, (key.getValue() + "." + variant.name).str());
       KernelOp::create(builder, loc, FlatSymbolRefAttr::get(&getContext(), info.name),
-                       ExtentAttr::get(&getContext(), static_cast<Extent>(info.extent)),
                        builder.getI64IntegerAttr(info.tile), builder.getI64IntegerAttr(info.columns),
                        builder.getI64IntegerAttr(info.stackBytes));
     }

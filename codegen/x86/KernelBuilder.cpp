@@ -24,7 +24,7 @@ KernelBuilder::KernelBuilder(ModuleOp module, const Variant &variant, llvm::Stri
   // The body takes each operand as an argument of its own: only arguments can say that they do not overlap. It is
   // inlined into the entry, which reads them from the array.
   llvm::SmallVector<Type> bodyTypes(operands.size(), pointer);
-  bodyTypes.append({pointer, i64Type});
+  bodyTypes.append({i64Type, i64Type});
   function = LLVM::LLVMFuncOp::create(b, (name + ".body").str(), LLVM::LLVMFunctionType::get(none, bodyTypes),
                                       LLVM::Linkage::Internal);
   auto unit = b.getUnitAttr();
@@ -38,7 +38,7 @@ KernelBuilder::KernelBuilder(ModuleOp module, const Variant &variant, llvm::Stri
 
   // The step's arrays outlive the call and no operand overlaps them.
   auto entry = LLVM::LLVMFuncOp::create(
-      b, name, LLVM::LLVMFunctionType::get(none, llvm::ArrayRef<Type>{pointer, pointer, i64Type}));
+      b, name, LLVM::LLVMFunctionType::get(none, llvm::ArrayRef<Type>{pointer, i64Type, i64Type}));
   // Kernels call nothing, so loops must not be turned into calls of memset and the like.
   for (LLVM::LLVMFuncOp each : {function, entry}) {
     each.setPassthroughAttr(b.getStrArrayAttr({"no-builtins", "nounwind"}));
@@ -56,13 +56,11 @@ KernelBuilder::KernelBuilder(ModuleOp module, const Variant &variant, llvm::Stri
   b.setInsertionPointToStart(function.addEntryBlock(b));
   for (unsigned index = 0; index < operands.size(); ++index)
     operandValues.push_back(function.getArgument(index));
-  extentsValue = function.getArgument(operands.size());
+  rowsValue = function.getArgument(operands.size());
   taskValue = function.getArgument(operands.size() + 1);
 }
 
 void KernelBuilder::finish() { LLVM::ReturnOp::create(b, ValueRange()); }
-
-Value KernelBuilder::extent(kerf_extent which) { return load(b.getI64Type(), at(extentsValue, 8 * which), 8); }
 
 //===----------------------------------------------------------------------===//
 // Types and constants

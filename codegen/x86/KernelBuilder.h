@@ -58,8 +58,8 @@ public:
 
   /// Address of an operand.
   Value operand(unsigned index) const { return operandValues[index]; }
-  /// One of the sizes of the step.
-  Value extent(kerf_extent which);
+  /// Rows that its tasks cut up.
+  Value rows() const { return rowsValue; }
   /// Number of the task.
   Value task() const { return taskValue; }
 
@@ -220,7 +220,7 @@ private:
   mlir::ImplicitLocOpBuilder b;
   mlir::LLVM::LLVMFuncOp function;
   Values operandValues;
-  Value extentsValue, taskValue;
+  Value rowsValue, taskValue;
   uint64_t stack = 0;
 };
 

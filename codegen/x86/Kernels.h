@@ -17,9 +17,7 @@ namespace kerf::x86 {
 struct KernelInfo {
   /// Symbol of its function.
   std::string name;
-  /// The size that its tasks cut up.
-  kerf_extent extent = KERF_EXTENT_TOKENS;
-  /// Tasks = ceil(extents[extent] / tile) * columns.
+  /// Tasks = ceil(rows / tile) * columns.
   uint32_t tile = 1, columns = 1;
   /// Upper bound of the stack that a task uses.
   uint64_t stackBytes = 0;
@@ -42,8 +40,6 @@ struct LinearSpec {
   bool bias = false;
   /// Has a residual.
   bool residual = false;
-  /// Rows are the logit rows of the step (extent R) in place of its tokens (T).
-  kerf_extent rows = KERF_EXTENT_TOKENS;
 };
 
 /// Activations of gated layers.

@@ -60,7 +60,7 @@ KernelInfo kerf::x86::emitKvAppend(mlir::ModuleOp module, const Variant &variant
       {{.alignment = inputBytes}, {.alignment = inputBytes}, {.alignment = 4}, {.alignment = 64, .written = true}});
   const int64_t columns = spec.kvHeads * spec.headDim;
   const uint32_t tile = rowsOfTask(4 * columns);
-  forRows(kernel, KERF_EXTENT_TOKENS, tile, [&](Value row) {
+  forRows(kernel, tile, [&](Value row) {
     Value slot = loadSlot(kernel, kernel.operand(2), row);
     kernel.ifThen(kernel.less(kernel.i64(-1), slot), [&] {
       CacheRow place(kernel, layout, kernel.operand(3), slot);
@@ -76,7 +76,7 @@ KernelInfo kerf::x86::emitKvAppend(mlir::ModuleOp module, const Variant &variant
     });
   });
   kernel.finish();
-  return describe(kernel, name, KERF_EXTENT_TOKENS, tile);
+  return describe(kernel, name, tile);
 }
 
 KernelInfo kerf::x86::emitRopeAppend(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
@@ -94,7 +94,7 @@ KernelInfo kerf::x86::emitRopeAppend(mlir::ModuleOp module, const Variant &varia
   const int64_t inputColumns = (spec.queryHeads + 2 * spec.kvHeads) * headDim;
   const uint32_t tile = rowsOfTask(2 * inputColumns);
 
-  forRows(kernel, KERF_EXTENT_TOKENS, tile, [&](Value row) {
+  forRows(kernel, tile, [&](Value row) {
     Value input = elementAt(kernel, kernel.operand(0), kernel.mul(row, inputColumns), spec.input);
     Value table = kernel.at(kernel.operand(1), kernel.mul(row, 4 * headDim));
     Value output =
@@ -142,5 +142,5 @@ KernelInfo kerf::x86::emitRopeAppend(mlir::ModuleOp module, const Variant &varia
     });
   });
   kernel.finish();
-  return describe(kernel, name, KERF_EXTENT_TOKENS, tile);
+  return describe(kernel, name, tile);
 }

@@ -161,11 +161,12 @@ public:
     for (auto group : module.getOps<KvGroupOp>())
       caches.push_back(structure({i32(group.getPlanes()), i32(group.getPageSize()), i64(getPageBytes(group))}));
 
-    llvm::Constant *table =
-        structure({i32(KERF_ABI_VERSION), i32(sizeof(kerf_library)), llvm::ConstantDataArray::get(context, buildId),
-                   text(model.getName()), i32(variants.size()), i32(programs.size()), i32(weightBytes.size()),
-                   i32(caches.size()), array(variants), array(programs), array(packed), array(caches),
-                   i32(model.getVocabulary()), i32(model.getContext())});
+    llvm::Constant *table = structure(
+        {i32(KERF_ABI_VERSION), i32(sizeof(kerf_library)), llvm::ConstantDataArray::get(context, buildId),
+         text(model.getName()), i32(variants.size()), i32(sizeof(kerf_variant)), i32(programs.size()),
+         i32(sizeof(kerf_program)), i32(weightBytes.size()), i32(caches.size()), i32(sizeof(kerf_cache_group)), i32(0),
+         tableOf<kerf_variant>(variants), tableOf<kerf_program>(programs), array(packed),
+         tableOf<kerf_cache_group>(caches), i32(model.getVocabulary()), i32(model.getContext())});
     if (output.getDataLayout().getTypeAllocSize(table->getType()) != sizeof(kerf_library))
       return llvm::createStringError("the table must be as large as kerf_library in kerf/abi.h: %zu bytes, got %llu",
                                      sizeof(kerf_library),
@@ -201,6 +202,12 @@ private:
     auto *type = llvm::ArrayType::get(elements.front()->getType(), elements.size());
     return constant(llvm::ConstantArray::get(type, elements));
   }
+  /// The same for a table of the structs `T`, whose size is stated beside it.
+  template <typename T> llvm::Constant *tableOf(ArrayRef<llvm::Constant *> elements) {
+    assert((elements.empty() || output.getDataLayout().getTypeAllocSize(elements.front()->getType()) == sizeof(T)) &&
+           "an element must be as large as its struct in kerf/abi.h");
+    return array(elements);
+  }
   llvm::Constant *form(SizeAttr size) {
     LinearForm form = getLinearForm(size);
     return structure({llvm::ConstantDataArray::get(
@@ -221,12 +228,11 @@ private:
       StringRef key = kernel.getFunction();
       key.consume_back(suffix);
       kernels[key] = list.size();
-      list.push_back(structure({text(key), cast<llvm::Constant>(function.getCallee()),
-                                i32(static_cast<uint32_t>(kernel.getExtent())), i32(kernel.getTile()),
-                                i32(kernel.getColumns()), i32(0), i64(kernel.getStack())}));
+      list.push_back(structure({text(key), cast<llvm::Constant>(function.getCallee()), i32(kernel.getTile()),
+                                i32(kernel.getColumns()), i64(kernel.getStack())}));
     }
-    return structure(
-        {text(op.getSymName()), i64(variant->features), i32(list.size()), i32(op.getAttentionTile()), array(list)});
+    return structure({text(op.getSymName()), i64(variant->features), i32(list.size()), i32(sizeof(kerf_kernel)),
+                      i32(op.getAttentionTile()), i32(0), tableOf<kerf_kernel>(list)});
   }
 
   llvm::Constant *writeOperand(Attribute operand) {
@@ -238,7 +244,7 @@ private:
         })
         .Case([&](StepRefAttr step) {
           kind = KERF_OPERAND_STEP, index = static_cast<uint32_t>(step.getField());
-          plane = step.getGroup() ? groups.lookup(step.getGroup().getAttr()) : 0;
+          plane = step.getGroup() ? groups.lookup(step.getGroup().getAttr()) : step.getList();
         })
         .Case([&](CacheRefAttr cache) {
           kind = KERF_OPERAND_CACHE, index = groups.lookup(cache.getGroup().getAttr()), plane = cache.getPlane();
@@ -248,19 +254,33 @@ private:
   }
 
   llvm::Constant *writeProgram(ProgramOp program) {
-    std::vector<llvm::Constant *> dispatches, slots;
+    std::vector<llvm::Constant *> dispatches, slots, lists, results;
     for (auto dispatch : program.getOps<DispatchOp>()) {
       std::vector<llvm::Constant *> operands;
       for (Attribute operand : dispatch.getOperands_())
         operands.push_back(writeOperand(operand));
       dispatches.push_back(
-          structure({i32(kernels.lookup(dispatch.getKernel())), i32(operands.size()), array(operands),
+          structure({i32(kernels.lookup(dispatch.getKernel())), i32(static_cast<uint32_t>(dispatch.getRows())),
+                     i32(operands.size()), i32(sizeof(kerf_operand)), tableOf<kerf_operand>(operands),
                      text(dispatch.getOrigin()), form(dispatch.getBytes()), form(dispatch.getOperations())}));
     }
     for (Attribute slot : program.getSlots())
       slots.push_back(structure({form(cast<SizeAttr>(slot))}));
-    return structure(
-        {text(program.getSymName()), i32(dispatches.size()), i32(slots.size()), array(dispatches), array(slots)});
+    for (auto list : program.getWorkLists().getAsRange<WorkAttr>()) {
+      MaskRange range = cast<MaskAttrInterface>(list.getMask()).getRange();
+      lists.push_back(structure({i32(groups.lookup(list.getGroup().getAttr())), i32(getMaskBound(range.behind)),
+                                 i32(getMaskBound(range.ahead)), i32(0)}));
+    }
+    for (auto result : program.getResults().getAsRange<ResultAttr>()) {
+      const bool logits = result.getKind() == ResultKind::Logits;
+      results.push_back(structure({i32(static_cast<uint32_t>(result.getKind())),
+                                   i32(logits ? KERF_EXTENT_LOGIT_ROWS : KERF_EXTENT_SEQUENCES),
+                                   i32(result.getColumns()), i32(KERF_ELEMENT_F32)}));
+    }
+    return structure({text(program.getSymName()), i32(dispatches.size()), i32(sizeof(kerf_dispatch)), i32(slots.size()),
+                      i32(sizeof(kerf_slot)), i32(lists.size()), i32(sizeof(kerf_work_list)), i32(results.size()),
+                      i32(sizeof(kerf_result)), tableOf<kerf_dispatch>(dispatches), tableOf<kerf_slot>(slots),
+                      tableOf<kerf_work_list>(lists), tableOf<kerf_result>(results)});
   }
 
   ModuleOp module;

@@ -27,8 +27,7 @@ KernelInfo kerf::x86::emitLinear(mlir::ModuleOp module, const Variant &variant, 
                       .output = spec.output,
                       .bias = spec.bias,
                       .residual = spec.residual,
-                      .activation = std::nullopt,
-                      .rows = spec.rows});
+                      .activation = std::nullopt});
 }
 
 KernelInfo kerf::x86::emitGatedLinear(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
@@ -41,6 +40,5 @@ KernelInfo kerf::x86::emitGatedLinear(mlir::ModuleOp module, const Variant &vari
                       .output = spec.output,
                       .bias = spec.bias,
                       .residual = false,
-                      .activation = spec.activation,
-                      .rows = KERF_EXTENT_TOKENS});
+                      .activation = spec.activation});
 }

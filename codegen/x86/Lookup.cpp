@@ -23,7 +23,7 @@ KernelInfo kerf::x86::emitEmbed(mlir::ModuleOp module, const Variant &variant, l
                         {.alignment = unsigned(bytesOf(spec.output)), .written = true}});
   const uint32_t tile = rowsOfTask(4 * spec.columns);
   auto &ops = kernel.ops();
-  forRows(kernel, KERF_EXTENT_TOKENS, tile, [&](Value row) {
+  forRows(kernel, tile, [&](Value row) {
     Value id = loadIndex(kernel, kernel.operand(0), row);
     Value block = kernel.div(id, WeightLayout::block);
     Value column = kernel.rem(id, WeightLayout::block);
@@ -47,7 +47,7 @@ KernelInfo kerf::x86::emitEmbed(mlir::ModuleOp module, const Variant &variant, l
     });
   });
   kernel.finish();
-  return describe(kernel, name, KERF_EXTENT_TOKENS, tile);
+  return describe(kernel, name, tile);
 }
 
 KernelInfo kerf::x86::emitSelect(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
@@ -56,7 +56,7 @@ KernelInfo kerf::x86::emitSelect(mlir::ModuleOp module, const Variant &variant, 
   KernelBuilder kernel(module, variant, name,
                        {{.alignment = bytes}, {.alignment = 4}, {.alignment = bytes, .written = true}});
   const uint32_t tile = rowsOfTask(spec.columns);
-  forRows(kernel, KERF_EXTENT_LOGIT_ROWS, tile, [&](Value row) {
+  forRows(kernel, tile, [&](Value row) {
     Value from = kernel.mul(loadIndex(kernel, kernel.operand(1), row), spec.columns);
     Value input = elementAt(kernel, kernel.operand(0), from, spec.element);
     Value output = elementAt(kernel, kernel.operand(2), kernel.mul(row, spec.columns), spec.element);
@@ -67,5 +67,5 @@ KernelInfo kerf::x86::emitSelect(mlir::ModuleOp module, const Variant &variant, 
     });
   });
   kernel.finish();
-  return describe(kernel, name, KERF_EXTENT_LOGIT_ROWS, tile);
+  return describe(kernel, name, tile);
 }

@@ -39,7 +39,6 @@ ProductEmitter::ProductEmitter(KernelBuilder &kernel, const Product &product)
 
 KernelInfo ProductEmitter::info() const {
   KernelInfo info;
-  info.extent = product.rows;
   info.tile = schedule.taskRows;
   info.columns = llvm::divideCeil(layout.blocks(), panelBlocks);
   return info;
@@ -47,7 +46,7 @@ KernelInfo ProductEmitter::info() const {
 
 void ProductEmitter::emit() {
   // The tasks of one panel follow each other, so its weights are read once by however many rows there are.
-  Value total = kernel.extent(product.rows);
+  Value total = kernel.rows();
   Value tiles = kernel.div(kernel.add(total, schedule.taskRows - 1), int64_t(schedule.taskRows));
   Value column = kernel.div(kernel.task(), tiles);
   Value tile = kernel.sub(kernel.task(), kernel.mul(column, tiles));

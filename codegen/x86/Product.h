@@ -23,8 +23,6 @@ struct Product {
   bool bias, residual;
   /// Of the gate; none where there is one weight.
   std::optional<Activation> activation;
-  /// The extent that counts rows.
-  kerf_extent rows;
 
   /// Number of weights.
   unsigned matrices() const { return activation ? 2 : 1; }

@@ -11,7 +11,7 @@ KernelInfo kerf::x86::emitRopeTable(mlir::ModuleOp module, const Variant &varian
   KernelBuilder kernel(module, variant, name, {{.alignment = 4}, {.alignment = 4}, {.alignment = 4, .written = true}});
   // An angle costs as much as some dozens of copied elements.
   const uint32_t tile = rowsOfTask(16 * spec.frequencies);
-  forRows(kernel, KERF_EXTENT_TOKENS, tile, [&](Value row) {
+  forRows(kernel, tile, [&](Value row) {
     Value position = kernel.load(kernel.ops().getI32Type(), kernel.at(kernel.operand(0), kernel.mul(row, 4)), 4);
     position = kernel.toF32(position);
     Value output = kernel.at(kernel.operand(2), kernel.mul(row, 2 * 4 * spec.frequencies));
@@ -25,7 +25,7 @@ KernelInfo kerf::x86::emitRopeTable(mlir::ModuleOp module, const Variant &varian
     });
   });
   kernel.finish();
-  return describe(kernel, name, KERF_EXTENT_TOKENS, tile);
+  return describe(kernel, name, tile);
 }
 
 KernelInfo kerf::x86::emitRope(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
@@ -37,7 +37,7 @@ KernelInfo kerf::x86::emitRope(mlir::ModuleOp module, const Variant &variant, ll
                         {.alignment = 4},
                         {.alignment = unsigned(bytesOf(spec.output)), .written = true, .noalias = false}});
   const uint32_t tile = rowsOfTask(spec.columns);
-  forRows(kernel, spec.rows, tile, [&](Value row) {
+  forRows(kernel, tile, [&](Value row) {
     Value first = kernel.mul(row, spec.columns);
     Value table = kernel.at(kernel.operand(1), kernel.mul(row, 4 * spec.headDim));
     kernel.forEach(first, kernel.add(first, spec.columns), spec.headDim, [&](Value head) {
@@ -55,5 +55,5 @@ KernelInfo kerf::x86::emitRope(mlir::ModuleOp module, const Variant &variant, ll
     });
   });
   kernel.finish();
-  return describe(kernel, name, spec.rows, tile);
+  return describe(kernel, name, tile);
 }

@@ -22,8 +22,6 @@ struct RmsNormSpec {
   double eps;
   /// Element types.
   Element input, output;
-  /// What counts the rows.
-  kerf_extent rows = KERF_EXTENT_TOKENS;
 };
 
 /// output = activation(gate) * up.
@@ -36,8 +34,6 @@ struct GateSpec {
   Activation activation;
   /// Element types; gate is also up's.
   Element gate, output;
-  /// What counts the rows.
-  kerf_extent rows = KERF_EXTENT_TOKENS;
 };
 
 /// output = lhs + rhs.
@@ -48,8 +44,6 @@ struct AddSpec {
   int64_t columns;
   /// Element types.
   Element lhs, rhs, output;
-  /// What counts the rows.
-  kerf_extent rows = KERF_EXTENT_TOKENS;
 };
 
 /// output[t, :] = table[ids[t], :].
@@ -95,8 +89,6 @@ struct RopeSpec {
   int64_t columns, headDim;
   /// Element types.
   Element input, output;
-  /// What counts the rows.
-  kerf_extent rows = KERF_EXTENT_TOKENS;
 };
 
 /// Adds the kernel to the module under that name.

@@ -12,10 +12,9 @@ uint32_t kerf::x86::rowsOfTask(int64_t elements) {
   return std::clamp<int64_t>(16384 / std::max<int64_t>(elements, 1), 1, 64);
 }
 
-void kerf::x86::forRows(KernelBuilder &kernel, kerf_extent rows, uint32_t tile,
-                        llvm::function_ref<void(Value row)> body) {
+void kerf::x86::forRows(KernelBuilder &kernel, uint32_t tile, llvm::function_ref<void(Value row)> body) {
   Value begin = kernel.mul(kernel.task(), tile);
-  Value end = kernel.min(kernel.add(begin, tile), kernel.extent(rows));
+  Value end = kernel.min(kernel.add(begin, tile), kernel.rows());
   kernel.forEach(begin, end, 1, body);
 }
 
@@ -77,11 +76,9 @@ std::pair<Value, Value> kerf::x86::rotate(KernelBuilder &kernel, Value low, Valu
   return {first, second};
 }
 
-KernelInfo kerf::x86::describe(const KernelBuilder &kernel, llvm::StringRef name, kerf_extent extent, uint32_t tile,
-                               uint32_t columns) {
+KernelInfo kerf::x86::describe(const KernelBuilder &kernel, llvm::StringRef name, uint32_t tile, uint32_t columns) {
   KernelInfo info;
   info.name = name;
-  info.extent = extent;
   info.tile = tile;
   info.columns = columns;
   // Above what was reserved: saved and spilled registers, at most some times all of them.

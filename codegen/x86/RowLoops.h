@@ -12,7 +12,7 @@ namespace kerf::x86 {
 uint32_t rowsOfTask(int64_t elements);
 
 /// Emits the body for each row of the kernel's task.
-void forRows(KernelBuilder &kernel, kerf_extent rows, uint32_t tile, llvm::function_ref<void(mlir::Value row)> body);
+void forRows(KernelBuilder &kernel, uint32_t tile, llvm::function_ref<void(mlir::Value row)> body);
 
 /// Emits the body for elements [0, count): first in vectors of the variant's width, `unroll` in one turn, then in
 /// vectors of descending powers of two, down to one lane. Nothing is masked and each element is met once.
@@ -33,8 +33,7 @@ std::pair<mlir::Value, mlir::Value> rotate(KernelBuilder &kernel, mlir::Value lo
                                            mlir::Value sin);
 
 /// What the kernel is dispatched with, once it is complete.
-KernelInfo describe(const KernelBuilder &kernel, llvm::StringRef name, kerf_extent extent, uint32_t tile,
-                    uint32_t columns = 1);
+KernelInfo describe(const KernelBuilder &kernel, llvm::StringRef name, uint32_t tile, uint32_t columns = 1);
 
 } // namespace kerf::x86
 

@@ -3,6 +3,10 @@
 #include "dialects/analysis/Passes.h"
 #include "dialects/kerf/KerfDialect.h"
 #include "llvm/Support/Format.h"
+#include "llvm/Support/MathExtras.h"
+
+#include <functional>
+#include <limits>
 
 namespace kerf {
 #define GEN_PASS_DEF_PRINTCOSTS
@@ -12,13 +16,20 @@ namespace kerf {
 using namespace mlir;
 using namespace kerf;
 
+/// Adds two numbers that are not negative, up to the largest int64_t.
+static void addUpToLimit(int64_t &sum, int64_t more) {
+  if (llvm::AddOverflow(sum, more, sum))
+    sum = std::numeric_limits<int64_t>::max();
+}
+
 namespace {
 
 /// Writes the report of one module.
 class CostPrinter {
 public:
-  /// `extents` is null where forms are not to be evaluated.
-  CostPrinter(raw_ostream &os, bool perOp, const Extents *extents) : os(os), perOp(perOp), extents(extents) {}
+  /// `extents` gives the sizes of the step as rows see keys by a mask; null where forms are not to be evaluated.
+  CostPrinter(raw_ostream &os, bool perOp, std::function<Extents(Attribute)> extents)
+      : os(os), perOp(perOp), extents(std::move(extents)) {}
 
   void printModule(ModuleOp module) {
     printStored(module);
@@ -33,13 +44,19 @@ public:
   }
 
 private:
-  void printCost(const Twine &name, const Cost &cost, unsigned depth) {
+  void printCost(const Twine &name, const RegionCost &sum, unsigned depth) {
+    Cost cost = sum.total();
     os.indent(2 * depth) << name << ": bytes ";
     printLinearForm(os, cost.bytes);
     os << ", operations ";
     printLinearForm(os, cost.operations);
     if (extents) {
-      int64_t bytes = evaluate(cost.bytes, *extents), operations = evaluate(cost.operations, *extents);
+      int64_t bytes = 0, operations = 0;
+      for (const auto &[mask, part] : sum.byMask) {
+        Extents sizes = extents(mask);
+        addUpToLimit(bytes, evaluate(part.bytes, sizes));
+        addUpToLimit(operations, evaluate(part.operations, sizes));
+      }
       os << " = " << bytes << " bytes, " << operations << " operations";
       if (bytes > 0)
         os << llvm::format(", %.2f operations/byte", static_cast<double>(operations) / static_cast<double>(bytes));
@@ -48,7 +65,7 @@ private:
   }
 
   void printTotal(const RegionCost &cost, unsigned depth) {
-    printCost("total", cost.total, depth);
+    printCost("total", cost, depth);
     for (auto [name, count] : cost.unknown)
       os.indent(2 * depth) << "not counted: " << name << " (" << count << ")\n";
   }
@@ -60,7 +77,9 @@ private:
         os.indent(2 * depth) << "layer " << layer.getIndex() << '\n';
         printTotal(printRegion(layer.getBody(), depth + 1), depth + 1);
       } else if (auto costed = dyn_cast<CostOpInterface>(op); costed && perOp) {
-        printCost(op.getName().getStringRef(), costed.getCost(), depth);
+        RegionCost one;
+        one.add(getMask(&op), costed.getCost());
+        printCost(op.getName().getStringRef(), one, depth);
       }
     }
     return getRegionCost(region);
@@ -71,10 +90,11 @@ private:
     RegionCost sum;
     for (auto dispatch : program.getBody().getOps<DispatchOp>()) {
       Cost cost{getLinearForm(dispatch.getBytes()), getLinearForm(dispatch.getOperations())};
+      RegionCost one;
+      one.add(getMask(dispatch), cost);
       if (perOp)
-        printCost(dispatch.getOrigin() + " (@" + dispatch.getKernel() + ")", cost, 1);
-      sum.total.bytes += cost.bytes;
-      sum.total.operations += cost.operations;
+        printCost(dispatch.getOrigin() + " (@" + dispatch.getKernel() + ")", one, 1);
+      sum.add(getMask(dispatch), cost);
     }
     printTotal(sum, 1);
   }
@@ -98,7 +118,7 @@ private:
 
   raw_ostream &os;
   bool perOp;
-  const Extents *extents;
+  std::function<Extents(Attribute)> extents;
 };
 
 struct PrintCosts : kerf::impl::PrintCostsBase<PrintCosts> {
@@ -115,9 +135,13 @@ struct PrintCosts : kerf::impl::PrintCostsBase<PrintCosts> {
       return signalPassFailure();
     }
     int64_t rows = logitRows == 0 ? std::min<int64_t>(sequences, tokens) : logitRows;
-    Extents extents = getStepExtents(tokens, sequences, past, rows, attentionTile);
+    std::function<Extents(Attribute)> extents;
+    if (tokens > 0)
+      extents = [=, this](Attribute mask) {
+        return getStepExtents(tokens, sequences, past, rows, attentionTile, mask);
+      };
     // Errors and remarks go there too; the module itself goes to the standard output.
-    CostPrinter(llvm::errs(), perOp, tokens > 0 ? &extents : nullptr).printModule(getOperation());
+    CostPrinter(llvm::errs(), perOp, extents).printModule(getOperation());
   }
 };
 

@@ -146,6 +146,13 @@ LogicalResult AttentionOp::verifySymbolUses(SymbolTableCollection &symbolTable) 
   int64_t columns = getQueries().getType().getDimSize(1), each = group.getHeads() * group.getHeadDim();
   if (columns <= 0 || columns % each != 0)
     return emitOpError("queries must have a multiple of ") << each << " columns, got " << getQueries().getType();
+  // C6
+  if (auto work = getWork().getDefiningOp<WorkListOp>(); work && work.getGroupAttr() != getGroupAttr()) {
+    InFlightDiagnostic diag = emitOpError("work list must be over ")
+                              << getGroupAttr() << ", got one over " << work.getGroupAttr();
+    diag.attachNote(work.getLoc()) << "the list is made here";
+    return diag;
+  }
   // C4
   if (getLseInit() && getLseInit().getType().getDimSize(1) != columns / group.getHeadDim())
     return emitOpError("log-sum-exp must have ")

@@ -129,6 +129,7 @@ def Kerf_AttentionOp : Kerf_Op<"attention",
     - C3: `queries` and `init` have the same shape.
     - C4: `lse_init` has one f32 column for each query head.
     - C5: `scale` is positive.
+    - C6: `work` is a work list over `group`, where it is seen which it is.
 
     Example:
     ```mlir

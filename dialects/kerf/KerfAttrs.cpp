@@ -161,12 +161,40 @@ Type LiteralAttr::getElementType() const { return getValue().getElementType(); }
 void LiteralAttr::walkTensors(function_ref<void(StringRef)> visit) const {}
 
 //===----------------------------------------------------------------------===//
+// Masks, work lists, results
+//===----------------------------------------------------------------------===//
+
+MaskRange CausalAttr::getRange() const { return {std::nullopt, 0}; }
+
+LogicalResult WindowAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t positions) {
+  // Positions are 32 bits wide in a step.
+  if (positions < 1 || positions >= KERF_UNBOUNDED)
+    return emitError() << "window must have 1 to " << KERF_UNBOUNDED - 1 << " positions, got " << positions;
+  return success();
+}
+MaskRange WindowAttr::getRange() const { return {getPositions(), 0}; }
+
+MaskRange BidirectionalAttr::getRange() const { return {std::nullopt, std::nullopt}; }
+
+LogicalResult WorkAttr::verify(function_ref<InFlightDiagnostic()> emitError, FlatSymbolRefAttr group, Attribute mask) {
+  if (!isa<MaskAttrInterface>(mask))
+    return emitError() << "work must have a mask such as #kerf.causal, got " << mask;
+  return success();
+}
+
+LogicalResult ResultAttr::verify(function_ref<InFlightDiagnostic()> emitError, ResultKind kind, int64_t columns) {
+  if (columns <= 0)
+    return emitError() << "result must have at least one column, got " << columns;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
 // Sizes
 //===----------------------------------------------------------------------===//
 
 LogicalResult SizeAttr::verify(function_ref<InFlightDiagnostic()> emitError, ArrayRef<int64_t> coefficients) {
-  if (coefficients.size() > KERF_EXTENT_COUNT)
-    return emitError() << "size must have at most " << static_cast<int>(KERF_EXTENT_COUNT) << " coefficients, got "
+  if (coefficients.size() > KERF_EXTENT_KNOWN)
+    return emitError() << "size must have at most " << static_cast<int>(KERF_EXTENT_KNOWN) << " coefficients, got "
                        << coefficients.size();
   if (llvm::any_of(coefficients, [](int64_t c) { return c < 0; }))
     return emitError() << "size coefficients must not be negative";

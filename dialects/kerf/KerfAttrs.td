@@ -53,6 +53,12 @@ def Kerf_StepField : Kerf_Enum<"StepField", "an array of the step", [
 ]>;
 def Kerf_StepFieldAttr : EnumAttr<Kerf_Dialect, Kerf_StepField, "step_field">;
 
+// The values are those of kerf_result_kind in kerf/abi.h: a row for each row that wants logits, or for each sequence.
+def Kerf_ResultKind : Kerf_Enum<"ResultKind", "what a program gives", [
+  I32EnumAttrCase<"Logits", 0, "logits">,
+  I32EnumAttrCase<"Vectors", 1, "vectors">
+]>;
+
 def Kerf_Activation : Kerf_Enum<"Activation", "an activation function", [
   I32EnumAttrCase<"Silu", 0, "silu">,
   I32EnumAttrCase<"Gelu", 1, "gelu">,
@@ -134,8 +140,28 @@ def Kerf_LiteralAttr : Kerf_SourceAttr<"Literal", "literal"> {
 // Attention
 //===----------------------------------------------------------------------===//
 
-def Kerf_CausalAttr : Kerf_Attr<"Causal", "causal"> {
+class Kerf_MaskAttr<string name, string mnemonic> :
+    Kerf_Attr<name, mnemonic, [DeclareAttrInterfaceMethods<Kerf_MaskAttrInterface>]>;
+
+def Kerf_CausalAttr : Kerf_MaskAttr<"Causal", "causal"> {
   let summary = "A row sees the keys of its own sequence at or before its own position";
+}
+
+def Kerf_WindowAttr : Kerf_MaskAttr<"Window", "window"> {
+  let summary = "A row sees its own key and those of the `positions - 1` positions before it";
+  let description = [{
+    Source: Beltagy et al., "Longformer: The Long-Document Transformer"; Jiang et al., "Mistral 7B".
+
+    Example: `#kerf.window<4096>`
+  }];
+  let parameters = (ins "int64_t":$positions);
+  let assemblyFormat = "`<` $positions `>`";
+  let genVerifyDecl = 1;
+}
+
+def Kerf_BidirectionalAttr : Kerf_MaskAttr<"Bidirectional", "bidirectional"> {
+  let summary = "A row sees all keys of its own sequence";
+  let description = "A program that attends so takes each text in one step.";
 }
 
 //===----------------------------------------------------------------------===//
@@ -165,14 +191,35 @@ def Kerf_WeightRefAttr : Kerf_Attr<"WeightRef", "weight_ref"> {
   let assemblyFormat = "`<` $weight `>`";
 }
 def Kerf_StepRefAttr : Kerf_Attr<"StepRef", "step_ref"> {
-  let summary = "A dispatch operand: an array of the step; `group` where there is one array for each KV group";
-  let parameters = (ins EnumParameter<Kerf_StepField>:$field, OptionalParameter<"::mlir::FlatSymbolRefAttr">:$group);
-  let assemblyFormat = "`<` $field (`of` $group^)? `>`";
+  let summary = "A dispatch operand: an array of the step";
+  let description = [{
+    `of` names the KV group where there is one array for each; `list` is a position in the program's `work_lists`, 0 if
+    not stated.
+
+    Examples: `#kerf.step_ref<pages of @kv>`, `#kerf.step_ref<work_items list 1>`
+  }];
+  let parameters = (ins EnumParameter<Kerf_StepField>:$field, OptionalParameter<"::mlir::FlatSymbolRefAttr">:$group,
+                        DefaultValuedParameter<"int64_t", "0">:$list);
+  let assemblyFormat = "`<` $field (`of` $group^)? (`list` $list^)? `>`";
 }
 def Kerf_CacheRefAttr : Kerf_Attr<"CacheRef", "cache_ref"> {
   let summary = "A dispatch operand: page 0 of one plane of a KV group";
   let parameters = (ins "::mlir::FlatSymbolRefAttr":$group, "int64_t":$plane);
   let assemblyFormat = "`<` $group `,` $plane `>`";
+}
+def Kerf_WorkAttr : Kerf_Attr<"Work", "work"> {
+  let summary = "A work list of a program: a KV group and a mask";
+  let description = "Example: `#kerf.work<@kv, #kerf.causal>`";
+  let parameters = (ins "::mlir::FlatSymbolRefAttr":$group, "::mlir::Attribute":$mask);
+  let assemblyFormat = "`<` $group `,` $mask `>`";
+  let genVerifyDecl = 1;
+}
+def Kerf_ResultAttr : Kerf_Attr<"Result", "result"> {
+  let summary = "A result of a program: rows of f32 with `columns` columns";
+  let description = "Example: `#kerf.result<logits, 4096>`";
+  let parameters = (ins EnumParameter<Kerf_ResultKind>:$kind, "int64_t":$columns);
+  let assemblyFormat = "`<` $kind `,` $columns `>`";
+  let genVerifyDecl = 1;
 }
 def Kerf_ResultRefAttr : Kerf_Attr<"ResultRef", "result_ref"> {
   let summary = "A dispatch operand: an output of the program";

@@ -20,7 +20,7 @@ LogicalResult WorkListOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
 
 LogicalResult WorkListOp::verify() {
   // C2
-  if (!isa<CausalAttr>(getMask()))
+  if (!isa<MaskAttrInterface>(getMask()))
     return emitOpError("mask must be a mask attribute such as #kerf.causal, got ") << getMask();
   return success();
 }

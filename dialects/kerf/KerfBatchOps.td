@@ -37,15 +37,16 @@ def Kerf_BatchFieldOp : Kerf_Op<"batch_field", [Pure]> {
 def Kerf_WorkListOp : Kerf_Op<"work_list", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "The attention work of a step over one KV group";
   let description = [{
-    Splits the rows of each sequence into ranges and gives each the run of pages that `mask` lets it see. Masks
+    Splits the rows of each sequence into ranges and gives each the run of keys that `mask` lets it see. Masks
     compare positions, not slots.
 
     - C1: `group` names a `kerf.kv_group`.
-    - C2: `mask` is a mask attribute (`#kerf.causal`).
+    - C2: `mask` is a mask attribute: `#kerf.causal`, `#kerf.window<N>` or `#kerf.bidirectional`.
 
     Example:
     ```mlir
-    %work = kerf.work_list of %batch group @kv mask #kerf.causal
+    %all = kerf.work_list of %batch group @kv mask #kerf.causal
+    %near = kerf.work_list of %batch group @kv mask #kerf.window<4096>
     ```
   }];
   let arguments = (ins Kerf_BatchType:$batch, FlatSymbolRefAttr:$group, AnyAttr:$mask);

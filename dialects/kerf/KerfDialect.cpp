@@ -85,7 +85,7 @@ LinearForm kerf::getRows(Value value) {
 
 Extent kerf::getRowExtent(Value value) {
   LinearForm rows = getRows(value);
-  for (unsigned e = 0; e < KERF_EXTENT_COUNT; ++e)
+  for (unsigned e = 0; e < KERF_EXTENT_KNOWN; ++e)
     if (rows == LinearForm::of(1, static_cast<kerf_extent>(e)))
       return static_cast<Extent>(e);
   return Extent::Tokens;

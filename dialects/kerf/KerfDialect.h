@@ -3,6 +3,7 @@
 #define KERF_DIALECTS_KERF_KERFDIALECT_H
 
 #include "dialects/kerf/KerfCost.h"
+#include "dialects/kerf/KerfMask.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"

@@ -43,4 +43,14 @@ def Kerf_FormatTermAttrInterface : AttrInterface<"FormatTermAttrInterface"> {
   ];
 }
 
+def Kerf_MaskAttrInterface : AttrInterface<"MaskAttrInterface"> {
+  let cppNamespace = "::kerf";
+  let description = [{
+    A rule by which the rows of a step see keys. Masks compare positions, not slots, and only within a sequence.
+  }];
+  let methods = [
+    InterfaceMethod<"The keys that a row sees, relative to its own position.", "::kerf::MaskRange", "getRange">
+  ];
+}
+
 #endif // KERF_INTERFACES_TD

@@ -16,6 +16,22 @@ LogicalResult DispatchOp::verify() {
   for (Attribute operand : getOperands_())
     if (!isa<SlotRefAttr, WeightRefAttr, StepRefAttr, CacheRefAttr, ResultRefAttr>(operand))
       return emitOpError("operands must be slot_ref, weight_ref, step_ref, cache_ref or result_ref, got ") << operand;
+  // C2
+  if (getRows() == Extent::Attended || getRows() == Extent::Cached)
+    return emitOpError("rows must be one, tokens, sequences, logit_rows or work_items, got ")
+           << stringifyExtent(getRows());
+  // C3
+  auto program = (*this)->getParentOfType<ProgramOp>();
+  int64_t lists = program.getWorkLists().size(), results = program.getResults().size();
+  for (Attribute operand : getOperands_()) {
+    auto step = dyn_cast<StepRefAttr>(operand);
+    if (step &&
+        (step.getField() == StepField::WorkItems ? step.getList() < 0 || step.getList() >= lists : step.getList() != 0))
+      return emitOpError("list must be one of the program's ") << lists << " work lists, got " << operand;
+    auto result = dyn_cast<ResultRefAttr>(operand);
+    if (result && (result.getIndex() < 0 || result.getIndex() >= results))
+      return emitOpError("result must be one of the program's ") << results << ", got " << operand;
+  }
   return success();
 }
 

@@ -40,32 +40,41 @@ def Kerf_ResultOp : Kerf_Op<"result"> {
 def Kerf_ProgramOp : Kerf_Op<"program", [HasParent<"::mlir::ModuleOp">, Symbol, NoTerminator, SingleBlock]> {
   let summary = "A step as a list of dispatches";
   let description = [{
-    `slots` are the sizes of the arena's slots. Dispatches run in order; the tasks of one dispatch run in any order.
+    `slots` are the sizes of the arena's slots, `work_lists` what attention goes through, `results` what the program
+    gives. Dispatches run in order; the tasks of one dispatch run in any order.
 
     Example:
     ```mlir
-    kerf.program @step slots [#kerf.size<0, 1024>] {
+    kerf.program @step slots [#kerf.size<0, 1024>] work_lists [#kerf.work<@kv, #kerf.causal>]
+                       results [#kerf.result<logits, 4096>] {
       kerf.dispatch @embed [#kerf.step_ref<token_ids>, #kerf.weight_ref<@table>, #kerf.slot_ref<0>]
-        origin "embed" bytes <0, 1536> operations <>
+        rows tokens origin "embed" bytes <0, 1536> operations <>
     }
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, TypedArrayAttrBase<Kerf_SizeAttr, "sizes">:$slots);
+  let arguments = (ins SymbolNameAttr:$sym_name, TypedArrayAttrBase<Kerf_SizeAttr, "sizes">:$slots,
+                       DefaultValuedAttr<TypedArrayAttrBase<Kerf_WorkAttr, "work lists">, "{}">:$work_lists,
+                       DefaultValuedAttr<TypedArrayAttrBase<Kerf_ResultAttr, "results">, "{}">:$results);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "$sym_name `slots` $slots attr-dict-with-keyword $body";
+  let assemblyFormat = [{
+    $sym_name `slots` $slots (`work_lists` $work_lists^)? (`results` $results^)? attr-dict-with-keyword $body
+  }];
 }
 
 def Kerf_DispatchOp : Kerf_Op<"dispatch", [HasParent<"ProgramOp">]> {
   let summary = "One launch of a kernel";
   let description = [{
-    `origin` says which part of the model it computes, `bytes` and `operations` what it must move and compute.
+    `rows` counts what the kernel's tasks cut up. `origin` says which part of the model it computes, `bytes` and
+    `operations` what it must move and compute.
 
     - C1: `operands` are `slot_ref`, `weight_ref`, `step_ref`, `cache_ref` or `result_ref` attributes.
+    - C2: `rows` is `one`, `tokens`, `sequences`, `logit_rows` or `work_items`.
+    - C3: the list of a `step_ref` is one of the program's `work_lists`, a `result_ref` one of its `results`.
   }];
-  let arguments = (ins FlatSymbolRefAttr:$kernel, ArrayAttr:$operands_, StrAttr:$origin, Kerf_SizeAttr:$bytes,
-                       Kerf_SizeAttr:$operations);
+  let arguments = (ins FlatSymbolRefAttr:$kernel, ArrayAttr:$operands_, Kerf_ExtentAttr:$rows, StrAttr:$origin,
+                       Kerf_SizeAttr:$bytes, Kerf_SizeAttr:$operations);
   let assemblyFormat = [{
-    $kernel $operands_ `origin` $origin `bytes` $bytes `operations` $operations attr-dict
+    $kernel $operands_ `rows` `` $rows `origin` $origin `bytes` $bytes `operations` $operations attr-dict
   }];
   let hasVerifier = 1;
 }
@@ -81,8 +90,8 @@ def Kerf_VariantOp : Kerf_Op<"variant",
     Example:
     ```mlir
     kerf.variant @avx2 attention_tile 4 {
-      kerf.kernel @embed extent tokens tile 1 columns 1 stack 0
-      func.func @embed(%operands: !llvm.ptr, %extents: !llvm.ptr, %task: i64) { return }
+      kerf.kernel @embed tile 1 columns 1 stack 0
+      func.func @embed(%operands: !llvm.ptr, %rows: i64, %task: i64) { return }
     }
     ```
   }];
@@ -94,14 +103,13 @@ def Kerf_VariantOp : Kerf_Op<"variant",
 }
 
 def Kerf_KernelOp : Kerf_Op<"kernel", [HasParent<"VariantOp">]> {
-  let summary = "How a kernel is launched: ceil(extent / tile) * columns tasks";
+  let summary = "How a kernel is launched: ceil(rows / tile) * columns tasks";
   let description = [{
     - C1: `tile` and `columns` are positive, `stack` (bytes that a task keeps on its stack) is not negative.
   }];
-  let arguments = (ins FlatSymbolRefAttr:$function, Kerf_ExtentAttr:$extent, Kerf_I64Attr:$tile, Kerf_I64Attr:$columns,
-                       Kerf_I64Attr:$stack);
+  let arguments = (ins FlatSymbolRefAttr:$function, Kerf_I64Attr:$tile, Kerf_I64Attr:$columns, Kerf_I64Attr:$stack);
   let assemblyFormat = [{
-    $function `extent` `` $extent `tile` $tile `columns` $columns `stack` $stack attr-dict
+    $function `tile` $tile `columns` $columns `stack` $stack attr-dict
   }];
   let hasVerifier = 1;
 }

@@ -137,7 +137,8 @@ const float *kerf_context_logits(const kerf_context *context, uint32_t row) {
 kerf_code kerf_context_profile(kerf_context *context, int enable, kerf_error *error) {
   return guarded(error, [&] {
     needArgument(context, "context");
-    context->impl.needPlan().dispatcher->profile(enable != 0);
+    for (const Plan::Program &program : context->impl.needPlan().programs)
+      program.dispatcher->profile(enable != 0);
   });
 }
 
@@ -145,9 +146,12 @@ kerf_code kerf_context_profile_row(const kerf_context *context, uint32_t index, 
                                    kerf_error *error) {
   return guarded(error, [&] {
     needArgument(context, "context");
-    const Dispatcher &dispatcher = *context->impl.needPlan().dispatcher;
-    if (index >= dispatcher.size())
-      fail(KERF_BAD_ARGUMENT, "index must be below ", dispatcher.size(), ", got ", index);
-    writeStruct(row, dispatcher.profileRow(index), "kerf_profile_row");
+    uint32_t before = 0;
+    for (const Plan::Program &program : context->impl.needPlan().programs) {
+      if (index - before < program.dispatcher->size())
+        return writeStruct(row, program.dispatcher->profileRow(index - before), "kerf_profile_row");
+      before += program.dispatcher->size();
+    }
+    fail(KERF_BAD_ARGUMENT, "index must be below ", before, ", got ", index);
   });
 }

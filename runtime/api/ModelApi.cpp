@@ -94,12 +94,13 @@ kerf_code kerf_model_get_info(const kerf_model *model, kerf_model_info *info, ke
 }
 
 const char *kerf_model_variant(const kerf_model *model, uint32_t index) {
-  return model && index < model->impl->library().variant_count ? model->impl->library().variants[index].name : nullptr;
+  return model && index < model->impl->library().variant_count ? variantsOf(model->impl->library())[index].name
+                                                               : nullptr;
 }
 
 int kerf_model_variant_runs(const kerf_model *model, uint32_t index) {
   return model && index < model->impl->library().variant_count &&
-         !(model->impl->library().variants[index].features & ~cpuFeatures());
+         !(variantsOf(model->impl->library())[index].features & ~cpuFeatures());
 }
 
 size_t kerf_model_end_tokens(const kerf_model *model, int32_t *ids, size_t capacity) {

@@ -44,17 +44,24 @@ public:
     int32_t *slots, *pageBegin, *pages;
   };
   int32_t *ids = nullptr, *positions = nullptr, *logitRows = nullptr;
-  kerf_work_item *workItems = nullptr;
+  std::vector<kerf_work_item *> workItems; ///< by work list; programs use the first ones
   std::vector<GroupArrays> groups;
+  std::vector<Extents> extents; ///< sizes of the step, by work list; at least one
 
   /// Candidates of the sampler: vocabulary entries of 8 bytes.
   GuardedBuffer sampler;
-  GuardedBuffer arena, logits;
-  std::unique_ptr<Dispatcher> dispatcher;
+  /// Shared by the programs, of which one runs at a time.
+  GuardedBuffer arena, results;
+  struct Program {
+    const kerf_program *tables;
+    std::vector<uint64_t> slots, results; ///< offsets
+    std::unique_ptr<Dispatcher> dispatcher;
+  };
+  std::vector<Program> programs; ///< as in the library
 
 private:
   void layOutStep(const Model &model);
-  void *resolve(const Model &model, const kerf_operand &operand, const std::vector<uint64_t> &slots) const;
+  void *resolve(const Model &model, const kerf_operand &operand, const Program &program) const;
   GuardedBuffer stepArrays_;
 };
 
@@ -84,12 +91,19 @@ public:
   /// Gives a sequence back.
   void closeSequence(kerf_sequence &sequence);
 
-  /// Runs a step; throws Error, and then every sequence is as it was. Allocates nothing unless it fails.
-  void step(const kerf_step &step);
+  /// Runs a step of a program (an index of the library's); throws Error, and then every sequence is as it was.
+  /// Allocates nothing unless it fails.
+  void run(uint32_t program, const kerf_step &step);
+  /// Runs the program "step".
+  void step(const kerf_step &step) { run(model_->needProgram("step", "a step"), step); }
+  /// Rows that result `index` of the program that ran last has; 0 when it has no such result or failed.
+  uint32_t resultRows(uint32_t index) const;
+  /// A row of it, or NULL. Belongs to the context, until the next run.
+  const float *resultRow(uint32_t index, uint32_t row) const;
   /// Rows of logits of the last step.
-  uint32_t logitRows() const { return logitRows_; }
+  uint32_t logitRows() const { return resultRows(logitsResult()); }
   /// Row of the logits.
-  const float *logits(uint32_t row) const;
+  const float *logits(uint32_t row) const { return resultRow(logitsResult(), row); }
 
   /// Ends what runs now.
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
@@ -117,8 +131,9 @@ private:
     uint32_t tokens = 0, logitRows = 0, members = 0;
   };
   const kerf_step_entry &entry(const kerf_step &step, uint32_t index) const;
-  Counts validate(const kerf_step &step);
-  Extents fill(const kerf_step &step, const Counts &counts);
+  Counts validate(const kerf_step &step, const kerf_program &program);
+  void fill(const kerf_step &step, const Counts &counts, const kerf_program &program);
+  uint32_t logitsResult() const;
 
   std::shared_ptr<const Model> model_;
   ThreadPool pool_;
@@ -127,7 +142,9 @@ private:
   std::atomic<bool> cancelled_{false};
   bool cancelOwned_ = false;
   uint64_t steps_ = 0;
-  uint32_t logitRows_ = 0;
+  /// The program that ran last and the sizes of its step; none when it failed.
+  const Plan::Program *ran_ = nullptr;
+  Extents ranWith_ = {};
 };
 
 } // namespace kerf::rt

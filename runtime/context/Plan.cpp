@@ -36,11 +36,11 @@ void checkStack(uint64_t kernelStack) {
          " for this model, got ", formatBytes(size), "; raise it with 'ulimit -s'");
 }
 
-std::vector<kerf_linear_form> slotForms(const kerf_program &program) {
-  std::vector<kerf_linear_form> forms;
-  for (uint32_t i = 0; i < program.slot_count; ++i)
-    forms.push_back(program.slots[i].bytes);
-  return forms;
+uint64_t resultsBytes(const CertificateTerms &terms, const Ceilings &ceilings) {
+  uint64_t most = 0;
+  for (const ProgramTerms &program : terms.programs)
+    most = std::max(most, layOut(program.results, largestExtents(ceilings), "the results").back());
+  return most;
 }
 
 } // namespace
@@ -48,7 +48,7 @@ std::vector<kerf_linear_form> slotForms(const kerf_program &program) {
 Plan::Plan(const Model &model, Context &context, const Ceilings &ceilings, const kerf_plan_report &report, bool poison)
     : ceilings(ceilings), report(report), pages(model.terms().groups, ceilings, poison),
       sampler(uint64_t(model.terms().vocabulary) * 8, "the sampler"), arena(0, "the arena"),
-      logits(uint64_t(ceilings.logitRows) * model.terms().vocabulary * sizeof(float), "the logits"),
+      results(resultsBytes(model.terms(), ceilings), "the results"),
       stepArrays_(stepArrayBytes(model.terms(), ceilings), "the step arrays") {
   for (uint32_t i = 0; i < ceilings.sequences; ++i)
     sequences.push_back({&context, i, 0, 0, false});
@@ -56,10 +56,19 @@ Plan::Plan(const Model &model, Context &context, const Ceilings &ceilings, const
   members.resize(ceilings.sequences);
   layOutStep(model);
 
-  const std::vector<uint64_t> slots = layOutSlots(slotForms(model.step()), largestExtents(ceilings));
-  arena = GuardedBuffer(slots.back(), "the arena");
-  dispatcher = std::make_unique<Dispatcher>(
-      model.step(), model.variant(), [&](const kerf_operand &operand) { return resolve(model, operand, slots); });
+  const auto largest = largestExtents(ceilings);
+  uint64_t arenaBytes = 0;
+  for (const ProgramTerms &terms : model.terms().programs) {
+    const kerf_program &tables = programsOf(model.library())[uint32_t(programs.size())];
+    programs.push_back(
+        {&tables, layOut(terms.slots, largest, "the arena"), layOut(terms.results, largest, "the results"), nullptr});
+    arenaBytes = std::max(arenaBytes, programs.back().slots.back());
+  }
+  arena = GuardedBuffer(arenaBytes, "the arena");
+  for (Program &program : programs)
+    program.dispatcher =
+        std::make_unique<Dispatcher>(*program.tables, model.variant(),
+                                     [&](const kerf_operand &operand) { return resolve(model, operand, program); });
 }
 
 void Plan::layOutStep(const Model &model) {
@@ -67,7 +76,9 @@ void Plan::layOutStep(const Model &model) {
   ids = carver.take<int32_t>(ceilings.tokens);
   positions = carver.take<int32_t>(ceilings.tokens);
   logitRows = carver.take<int32_t>(ceilings.logitRows);
-  workItems = carver.take<kerf_work_item>(ceilings.workItems);
+  for (uint32_t list = 0; list < workLists(model.terms()); ++list)
+    workItems.push_back(carver.take<kerf_work_item>(ceilings.workItems));
+  extents.resize(std::max<size_t>(1, workItems.size()));
   for (const kerf_cache_group &group : model.terms().groups) {
     GroupArrays arrays;
     arrays.slots = carver.take<int32_t>(ceilings.tokens);
@@ -77,16 +88,16 @@ void Plan::layOutStep(const Model &model) {
   }
 }
 
-void *Plan::resolve(const Model &model, const kerf_operand &operand, const std::vector<uint64_t> &slots) const {
+void *Plan::resolve(const Model &model, const kerf_operand &operand, const Program &program) const {
   switch (operand.kind) {
   case KERF_OPERAND_SLOT:
-    return arena.data() + slots[operand.index];
+    return arena.data() + program.slots[operand.index];
   case KERF_OPERAND_WEIGHT:
     return const_cast<uint8_t *>(model.package().weight(operand.index));
   case KERF_OPERAND_CACHE:
     return pages.plane(operand.index, operand.plane);
   case KERF_OPERAND_RESULT:
-    return logits.data();
+    return results.data() + program.results[operand.index];
   default:
     break;
   }
@@ -98,7 +109,7 @@ void *Plan::resolve(const Model &model, const kerf_operand &operand, const std::
   case KERF_STEP_LOGIT_ROWS:
     return logitRows;
   case KERF_STEP_WORK_ITEMS:
-    return workItems;
+    return workItems[operand.plane];
   case KERF_STEP_SLOTS:
     return groups[operand.plane].slots;
   case KERF_STEP_PAGE_BEGIN:
@@ -118,7 +129,7 @@ void Context::plan(const kerf_plan_options &options) {
         fail(KERF_BAD_ARGUMENT, "every sequence must be closed before another plan, got one of ", sequence.length,
              " tokens that is open");
   plan_.reset();
-  logitRows_ = 0;
+  ran_ = nullptr;
   const Ceilings ceilings = resolveCeilings(model_->terms(), pool_.count(), options);
   kerf_plan_report report = evaluateCertificate(model_->terms(), ceilings);
   report.available = options.memory_limit ? options.memory_limit : availableMemory();

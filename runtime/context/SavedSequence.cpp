@@ -40,7 +40,7 @@ void setVariant(Header &header, const char *name) {
 bool hasVariant(const kerf_library &library, const Header &header) {
   Header expected;
   for (uint32_t i = 0; i < library.variant_count; ++i) {
-    setVariant(expected, library.variants[i].name);
+    setVariant(expected, variantsOf(library)[i].name);
     if (std::memcmp(expected.variant, header.variant, sizeof header.variant) == 0)
       return true;
   }

@@ -13,7 +13,56 @@ const kerf_step_entry &Context::entry(const kerf_step &step, uint32_t index) con
   return *reinterpret_cast<const kerf_step_entry *>(first + size_t(index) * step.entry_size);
 }
 
-Context::Counts Context::validate(const kerf_step &step) {
+namespace {
+
+// Whether rows see keys behind them, so that a text must be in one step.
+bool seesAhead(const kerf_program &program) {
+  for (const kerf_work_list &list : workListsOf(program))
+    if (list.ahead != 0)
+      return true;
+  return false;
+}
+
+// Which result is the logits; the number of results where there are none.
+uint32_t logitsOf(const kerf_program &program) {
+  uint32_t index = 0;
+  while (index < program.result_count && resultsOf(program)[index].kind != KERF_RESULT_LOGITS)
+    ++index;
+  return index;
+}
+
+// The keys [first, end) that some of the rows [position, position + count) of a sequence of `length` tokens see.
+struct KeyRange {
+  int64_t first, end;
+};
+KeyRange keysSeen(const kerf_work_list &list, int64_t position, int64_t count, int64_t length) {
+  return {list.behind == KERF_UNBOUNDED ? 0 : std::max<int64_t>(0, position + 1 - list.behind),
+          std::min<int64_t>(length, position + count + list.ahead)};
+}
+
+// The work of one entry's rows by one list; adds to the extents that differ between lists.
+uint32_t fillItems(const kerf_work_list &list, kerf_work_item *items, uint32_t tile, const KvPages::Growth &growth,
+                   int32_t row, int32_t member, Extents &extents) {
+  const int64_t length = int64_t(growth.length) + growth.count;
+  uint32_t count = 0;
+  for (uint32_t t = 0; t < growth.count; t += tile) {
+    const int64_t position = int64_t(growth.length) + t, rows = std::min(tile, growth.count - t);
+    const KeyRange keys = keysSeen(list, position, rows, length);
+    items[count++] = {row + int32_t(t),    int32_t(rows),     member,      int32_t(position),
+                      int32_t(keys.first), int32_t(keys.end), list.behind, list.ahead};
+  }
+  for (int64_t position = growth.length; position < length; ++position) {
+    const KeyRange keys = keysSeen(list, position, 1, length);
+    extents[KERF_EXTENT_ATTENDED] += keys.end - keys.first;
+  }
+  const KeyRange keys = keysSeen(list, growth.length, growth.count, length);
+  extents[KERF_EXTENT_CACHED] += keys.end - keys.first;
+  return count;
+}
+
+} // namespace
+
+Context::Counts Context::validate(const kerf_step &step, const kerf_program &program) {
   Plan &plan = needPlan();
   const uint32_t vocabulary = model_->terms().vocabulary;
   if (step.entry_count && (!step.entries || step.entry_size < sizeof(kerf_step_entry)))
@@ -21,6 +70,7 @@ Context::Counts Context::validate(const kerf_step &step) {
          " and entries that are not NULL, got ", step.entry_size);
   ++steps_;
   Counts counts;
+  const bool whole = seesAhead(program), logits = logitsOf(program) < program.result_count;
   for (uint32_t i = 0; i < step.entry_count; ++i) {
     const kerf_step_entry &e = entry(step, i);
     const kerf_sequence *first = plan.sequences.data(), *last = first + plan.sequences.size();
@@ -32,8 +82,13 @@ Context::Counts Context::validate(const kerf_step &step) {
     e.sequence->step = steps_;
     if (e.logits > KERF_LOGITS_ALL)
       fail(KERF_BAD_ARGUMENT, "logits of entry ", i, " must be none, last or all (0, 1, 2), got ", e.logits);
+    if (e.logits && !logits)
+      fail(KERF_BAD_ARGUMENT, "logits of entry ", i, " must be none, since program '", program.name, "' gives none");
     if (e.count == 0)
       continue;
+    if (whole && e.sequence->length)
+      fail(KERF_BAD_ARGUMENT, "sequence of entry ", i, " must be empty, since program '", program.name,
+           "' takes a text as a whole, got ", e.sequence->length, " tokens");
     if (!e.ids)
       fail(KERF_BAD_ARGUMENT, "ids of entry ", i, " must not be NULL");
     if (e.count > plan.ceilings.tokens - counts.tokens)
@@ -61,14 +116,21 @@ Context::Counts Context::validate(const kerf_step &step) {
   return counts;
 }
 
-Extents Context::fill(const kerf_step &step, const Counts &counts) {
+void Context::fill(const kerf_step &step, const Counts &counts, const kerf_program &program) {
   Plan &plan = *plan_;
   const uint32_t tile = model_->variant().attention_tile, groupCount = plan.pages.groupCount();
   for (uint32_t g = 0; g < groupCount; ++g)
     plan.groups[g].pageBegin[0] = 0;
 
+  const uint32_t lists = program.work_list_count;
+  for (Extents &extents : plan.extents) {
+    extents = {};
+    extents[KERF_EXTENT_ONE] = 1;
+    extents[KERF_EXTENT_TOKENS] = counts.tokens;
+    extents[KERF_EXTENT_SEQUENCES] = counts.members;
+    extents[KERF_EXTENT_LOGIT_ROWS] = counts.logitRows;
+  }
   uint32_t row = 0, logitRow = 0, item = 0, member = 0;
-  int64_t attended = 0, cached = 0;
   for (uint32_t i = 0; i < step.entry_count; ++i) {
     const kerf_step_entry &e = entry(step, i);
     if (e.count == 0)
@@ -89,45 +151,38 @@ Extents Context::fill(const kerf_step &step, const Counts &counts) {
       std::memcpy(arrays.pages + arrays.pageBegin[member], table, held * sizeof(int32_t));
       arrays.pageBegin[member + 1] = arrays.pageBegin[member] + int32_t(held);
     }
-    for (uint32_t t = 0; t < e.count; t += tile)
-      plan.workItems[item++] = {int32_t(row + t), int32_t(std::min(tile, e.count - t)), int32_t(member),
-                                int32_t(length + t)};
+    uint32_t items = 0;
+    for (uint32_t list = 0; list < lists; ++list)
+      items = fillItems(workListsOf(program)[list], plan.workItems[list] + item, tile, plan.growths[member],
+                        int32_t(row), int32_t(member), plan.extents[list]);
+    item += items;
     if (e.logits == KERF_LOGITS_ALL)
       for (uint32_t t = 0; t < e.count; ++t)
         plan.logitRows[logitRow++] = int32_t(row + t);
     else if (e.logits == KERF_LOGITS_LAST)
       plan.logitRows[logitRow++] = int32_t(row + e.count - 1);
-    attended += int64_t(e.count) * length + int64_t(e.count) * (e.count + 1) / 2;
-    cached += length + e.count;
     row += e.count;
     ++member;
   }
-
-  Extents extents = {};
-  extents[KERF_EXTENT_ONE] = 1;
-  extents[KERF_EXTENT_TOKENS] = row;
-  extents[KERF_EXTENT_SEQUENCES] = member;
-  extents[KERF_EXTENT_LOGIT_ROWS] = logitRow;
-  extents[KERF_EXTENT_WORK_ITEMS] = item;
-  extents[KERF_EXTENT_ATTENDED] = attended;
-  extents[KERF_EXTENT_CACHED] = cached;
-  return extents;
+  for (Extents &extents : plan.extents)
+    extents[KERF_EXTENT_WORK_ITEMS] = item;
 }
 
-void Context::step(const kerf_step &step) {
+void Context::run(uint32_t index, const kerf_step &step) {
   if (!cancelOwned_)
     clearCancel();
-  logitRows_ = 0;
-  const Counts counts = validate(step);
+  ran_ = nullptr;
+  Plan &plan = needPlan();
+  const Plan::Program &program = plan.programs[index];
+  const Counts counts = validate(step, *program.tables);
   if (counts.tokens == 0)
     return;
-  Plan &plan = *plan_;
-  const Extents extents = fill(step, counts);
+  fill(step, counts, *program.tables);
   if (poison_) {
     std::memset(plan.arena.data(), 0xff, plan.arena.size());
-    std::memset(plan.logits.data(), 0xff, plan.logits.size());
+    std::memset(plan.results.data(), 0xff, plan.results.size());
   }
-  if (!plan.dispatcher->run(pool_, extents, cancelled_)) {
+  if (!program.dispatcher->run(pool_, plan.extents, cancelled_)) {
     // Rows written so far lie past the lengths, where nobody reads. A page copied for this step stays a copy.
     for (uint32_t i = 0; i < counts.members; ++i)
       plan.pages.shrink(plan.growths[i].sequence, plan.growths[i].length);
@@ -135,13 +190,23 @@ void Context::step(const kerf_step &step) {
   }
   for (uint32_t i = 0; i < counts.members; ++i)
     plan.members[i]->length += plan.growths[i].count;
-  logitRows_ = counts.logitRows;
+  ran_ = &program;
+  ranWith_ = plan.extents.front();
 }
 
-const float *Context::logits(uint32_t row) const {
-  if (row >= logitRows_)
+uint32_t Context::logitsResult() const { return ran_ ? logitsOf(*ran_->tables) : 0; }
+
+uint32_t Context::resultRows(uint32_t index) const {
+  if (!ran_ || index >= ran_->tables->result_count)
+    return 0;
+  return uint32_t(ranWith_[resultsOf(*ran_->tables)[index].extent]);
+}
+
+const float *Context::resultRow(uint32_t index, uint32_t row) const {
+  if (row >= resultRows(index))
     return nullptr;
-  return reinterpret_cast<const float *>(plan_->logits.data()) + size_t(row) * model_->terms().vocabulary;
+  return reinterpret_cast<const float *>(plan_->results.data() + ran_->results[index]) +
+         size_t(row) * resultsOf(*ran_->tables)[index].columns;
 }
 
 } // namespace kerf::rt

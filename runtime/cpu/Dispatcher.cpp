@@ -1,6 +1,7 @@
 #include "runtime/cpu/Dispatcher.h"
 
 #include "runtime/cpu/Threads.h"
+#include "runtime/loader/Tables.h"
 #include "runtime/support/Error.h"
 
 #include <chrono>
@@ -35,7 +36,7 @@ private:
 struct Tasks {
   kerf_kernel_fn kernel;
   void *const *operands;
-  const int64_t *extents;
+  int64_t rows;
 };
 
 // pthreadpool synchronizes by futex in code that ThreadSanitizer does not see, so it is told the two orders that the
@@ -43,18 +44,17 @@ struct Tasks {
 void runTask(void *tasks, size_t index) {
   Tasks &t = *static_cast<Tasks *>(tasks);
   KERF_TSAN(__tsan_acquire(&t.kernel));
-  t.kernel(t.operands, t.extents, int64_t(index));
-  KERF_TSAN(__tsan_release(&t.extents));
+  t.kernel(t.operands, t.rows, int64_t(index));
+  KERF_TSAN(__tsan_release(&t.rows));
 }
 
-uint64_t taskCount(const kerf_kernel &kernel, const Extents &extents) {
-  const uint64_t extent = uint64_t(extents[kernel.extent]);
-  return (extent + kernel.tile - 1) / kernel.tile * kernel.columns;
+uint64_t taskCount(const kerf_kernel &kernel, int64_t rows) {
+  return (uint64_t(rows) + kernel.tile - 1) / kernel.tile * kernel.columns;
 }
 
 double evaluate(const kerf_linear_form &form, const Extents &extents) {
   double sum = 0;
-  for (unsigned e = 0; e < KERF_EXTENT_COUNT; ++e)
+  for (unsigned e = 0; e < KERF_EXTENT_KNOWN; ++e)
     sum += double(form.coefficient[e]) * double(extents[e]);
   return sum;
 }
@@ -62,6 +62,14 @@ double evaluate(const kerf_linear_form &form, const Extents &extents) {
 // Waking the pool takes a few microseconds. A dispatch that moves and computes less than this is done sooner by the
 // calling thread: 64 KiB at some 20 GB/s, 128 K operations at some 40 GFLOP/s, are about 3 us on one core.
 constexpr double kInlineBytes = 64 * 1024, kInlineOperations = 128 * 1024;
+
+// The work list that a dispatch names, by which its costs count; 0 where it names none.
+uint32_t workListOf(const kerf_dispatch &dispatch) {
+  for (const kerf_operand &operand : operandsOf(dispatch))
+    if (operand.kind == KERF_OPERAND_STEP && operand.index == KERF_STEP_WORK_ITEMS)
+      return operand.plane;
+  return 0;
+}
 
 bool runsInline(const kerf_dispatch &dispatch, const Extents &extents) {
   const double bytes = evaluate(dispatch.bytes, extents), operations = evaluate(dispatch.operations, extents);
@@ -87,49 +95,49 @@ ThreadPool::ThreadPool(uint32_t count) : count_(count) {
 
 ThreadPool::~ThreadPool() = default;
 
-void ThreadPool::run(kerf_kernel_fn kernel, void *const *operands, const int64_t *extents, uint64_t tasks,
-                     bool alone) const {
+void ThreadPool::run(kerf_kernel_fn kernel, void *const *operands, int64_t rows, uint64_t tasks, bool alone) const {
   if (!pool_ || tasks == 1 || alone) {
     for (uint64_t i = 0; i < tasks; ++i)
-      kernel(operands, extents, int64_t(i));
+      kernel(operands, rows, int64_t(i));
     return;
   }
-  Tasks call = {kernel, operands, extents};
+  Tasks call = {kernel, operands, rows};
   KERF_TSAN(__tsan_release(&call.kernel));
   pthreadpool_parallelize_1d(pool_.get(), runTask, &call, size_t(tasks), flags_);
-  KERF_TSAN(__tsan_acquire(&call.extents));
+  KERF_TSAN(__tsan_acquire(&call.rows));
 }
 
 Dispatcher::Dispatcher(const kerf_program &program, const kerf_variant &variant, const Resolve &resolve) {
   size_t operands = 0;
-  for (uint32_t i = 0; i < program.dispatch_count; ++i)
-    operands += program.dispatches[i].operand_count;
+  for (const kerf_dispatch &dispatch : dispatchesOf(program))
+    operands += dispatch.operand_count;
   addresses_.reserve(operands);
   calls_.reserve(program.dispatch_count);
-  for (uint32_t i = 0; i < program.dispatch_count; ++i) {
-    const kerf_dispatch &dispatch = program.dispatches[i];
+  for (const kerf_dispatch &dispatch : dispatchesOf(program)) {
     void *const *first = addresses_.data() + addresses_.size();
-    for (uint32_t j = 0; j < dispatch.operand_count; ++j)
-      addresses_.push_back(resolve(dispatch.operands[j]));
-    calls_.push_back({&variant.kernels[dispatch.kernel], first, &dispatch, 0, 0, 0, 0, 0});
+    for (const kerf_operand &operand : operandsOf(dispatch))
+      addresses_.push_back(resolve(operand));
+    calls_.push_back({&kernelsOf(variant)[dispatch.kernel], first, &dispatch, workListOf(dispatch), 0, 0, 0, 0, 0});
   }
 }
 
-bool Dispatcher::run(const ThreadPool &pool, const Extents &extents, const std::atomic<bool> &cancel) {
+bool Dispatcher::run(const ThreadPool &pool, std::span<const Extents> byWorkList, const std::atomic<bool> &cancel) {
   DefaultFloats scope;
   for (Call &call : calls_) {
     if (cancel.load(std::memory_order_relaxed))
       return false;
-    const uint64_t tasks = taskCount(*call.kernel, extents);
+    const Extents &extents = byWorkList[call.workList];
+    const int64_t rows = extents[call.dispatch->extent];
+    const uint64_t tasks = taskCount(*call.kernel, rows);
     if (tasks == 0)
       continue;
     const bool alone = runsInline(*call.dispatch, extents);
     if (!profiling_) {
-      pool.run(call.kernel->run, call.operands, extents.data(), tasks, alone);
+      pool.run(call.kernel->run, call.operands, rows, tasks, alone);
       continue;
     }
     const auto begin = std::chrono::steady_clock::now();
-    pool.run(call.kernel->run, call.operands, extents.data(), tasks, alone);
+    pool.run(call.kernel->run, call.operands, rows, tasks, alone);
     const auto end = std::chrono::steady_clock::now();
     ++call.calls;
     call.nanoseconds += uint64_t(std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count());

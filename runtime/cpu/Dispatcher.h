@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 struct pthreadpool;
@@ -30,7 +31,7 @@ public:
   uint32_t count() const { return count_; }
   /// Runs tasks 0 … tasks-1, in any order; returns when all are done. `alone`: all on the calling thread. Allocates
   /// nothing.
-  void run(kerf_kernel_fn kernel, void *const *operands, const int64_t *extents, uint64_t tasks, bool alone) const;
+  void run(kerf_kernel_fn kernel, void *const *operands, int64_t rows, uint64_t tasks, bool alone) const;
 
 private:
   struct Release {
@@ -50,8 +51,9 @@ public:
   /// Resolves every operand once. `program` and `variant` must outlive this.
   Dispatcher(const kerf_program &program, const kerf_variant &variant, const Resolve &resolve);
 
-  /// Runs all dispatches in order; false when `cancel` was seen set between two of them. Allocates nothing.
-  bool run(const ThreadPool &pool, const Extents &extents, const std::atomic<bool> &cancel);
+  /// Runs all dispatches in order; false when `cancel` was seen set between two of them. The sizes of the step are
+  /// given for each work list of the program, at least once; they differ in what rows attend to. Allocates nothing.
+  bool run(const ThreadPool &pool, std::span<const Extents> byWorkList, const std::atomic<bool> &cancel);
 
   /// Switches timing on or off and clears it.
   void profile(bool enable);
@@ -65,6 +67,7 @@ private:
     const kerf_kernel *kernel;
     void *const *operands;
     const kerf_dispatch *dispatch;
+    uint32_t workList;
     uint64_t calls, nanoseconds, tasks;
     double bytes, operations;
   };

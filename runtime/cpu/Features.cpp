@@ -1,5 +1,6 @@
 #include "runtime/cpu/Features.h"
 
+#include "runtime/loader/Tables.h"
 #include "runtime/support/Error.h"
 
 #include <cstdlib>
@@ -69,7 +70,7 @@ uint64_t detect() { return 0; }
 std::string variantNames(const kerf_library &library) {
   std::string names;
   for (uint32_t i = 0; i < library.variant_count; ++i)
-    names += (i ? ", " : "") + std::string(library.variants[i].name);
+    names += (i ? ", " : "") + std::string(variantsOf(library)[i].name);
   return names;
 }
 
@@ -124,7 +125,7 @@ uint32_t chooseVariant(const kerf_library &library, const char *forced, uint64_t
   }
   if (forced && *forced) {
     for (uint32_t i = 0; i < library.variant_count; ++i) {
-      const kerf_variant &variant = library.variants[i];
+      const kerf_variant &variant = variantsOf(library)[i];
       if (std::strcmp(variant.name, forced) != 0)
         continue;
       if (variant.features & ~features)
@@ -135,9 +136,9 @@ uint32_t chooseVariant(const kerf_library &library, const char *forced, uint64_t
     fail(KERF_BAD_ARGUMENT, from, " must be one of ", variantNames(library), ", got '", forced, "'");
   }
   for (uint32_t i = library.variant_count; i-- > 0;)
-    if (!(library.variants[i].features & ~features))
+    if (!(variantsOf(library)[i].features & ~features))
       return i;
-  fail(KERF_UNSUPPORTED_CPU, "the CPU must have ", formatFeatures(library.variants[0].features), " at least, got ",
+  fail(KERF_UNSUPPORTED_CPU, "the CPU must have ", formatFeatures(variantsOf(library)[0].features), " at least, got ",
        cpuName(), " with ", formatFeatures(features), "; run on a CPU with AVX2 (x86-64-v3: Intel Haswell, AMD Zen)");
 }
 

@@ -27,16 +27,19 @@ CertificateTerms certificateTerms(const Package &package) {
   for (const schema::CacheGroup *group : *manifest.groups())
     terms.groups.push_back({group->planes(), group->page_size(), group->page_bytes()});
   for (const schema::Program *program : *manifest.programs()) {
-    std::vector<kerf_linear_form> slots;
+    ProgramTerms needs;
     if (program->slots())
       for (const schema::Slot *slot : *program->slots()) {
         kerf_linear_form form = {};
         if (const auto *coefficients = slot->bytes()->coefficients())
           std::copy(coefficients->begin(), coefficients->end(), form.coefficient);
-        slots.push_back(form);
+        needs.slots.push_back(form);
       }
-    terms.programs.push_back(std::move(slots));
-    terms.dispatches = std::max(terms.dispatches, program->dispatches());
+    for (const schema::Result *result : *program->results())
+      needs.results.push_back(resultBytes(uint32_t(result->kind()), result->columns()));
+    needs.workLists = program->work_lists() ? program->work_lists()->size() : 0;
+    terms.programs.push_back(std::move(needs));
+    terms.dispatches += program->dispatches();
   }
   terms.attentionTile = std::max(1u, manifest.attention_tile());
   terms.kernelStack = manifest.stack_bytes();
@@ -91,31 +94,44 @@ std::array<int64_t, KERF_EXTENT_COUNT> largestExtents(const Ceilings &c) {
   return extents;
 }
 
+kerf_linear_form resultBytes(uint32_t kind, uint32_t columns) {
+  kerf_linear_form form = {};
+  form.coefficient[kind == KERF_RESULT_LOGITS ? KERF_EXTENT_LOGIT_ROWS : KERF_EXTENT_SEQUENCES] =
+      int64_t(columns) * int64_t(sizeof(float));
+  return form;
+}
+
 uint64_t evaluate(const kerf_linear_form &form, const std::array<int64_t, KERF_EXTENT_COUNT> &extents,
                   const char *what) {
   unsigned __int128 sum = 0;
-  for (unsigned e = 0; e < KERF_EXTENT_COUNT; ++e)
+  for (unsigned e = 0; e < KERF_EXTENT_KNOWN; ++e)
     sum += (unsigned __int128)(uint64_t(std::max<int64_t>(0, form.coefficient[e]))) * uint64_t(extents[e]);
   return checkedBytes(sum, what);
 }
 
-std::vector<uint64_t> layOutSlots(const std::vector<kerf_linear_form> &slots,
-                                  const std::array<int64_t, KERF_EXTENT_COUNT> &extents) {
+std::vector<uint64_t> layOut(const std::vector<kerf_linear_form> &pieces,
+                             const std::array<int64_t, KERF_EXTENT_COUNT> &extents, const char *what) {
   std::vector<uint64_t> offsets;
   uint64_t end = 0;
-  for (const kerf_linear_form &slot : slots) {
+  for (const kerf_linear_form &piece : pieces) {
     offsets.push_back(end);
-    end = checkedBytes((unsigned __int128)end + roundUp(evaluate(slot, extents, "the arena"), KERF_ALIGNMENT),
-                       "the arena");
+    end = checkedBytes((unsigned __int128)end + roundUp(evaluate(piece, extents, what), KERF_ALIGNMENT), what);
   }
   offsets.push_back(end);
   return offsets;
 }
 
+uint32_t workLists(const CertificateTerms &terms) {
+  uint32_t most = 0;
+  for (const ProgramTerms &program : terms.programs)
+    most = std::max(most, program.workLists);
+  return most;
+}
+
 uint64_t stepArrayBytes(const CertificateTerms &terms, const Ceilings &c) {
   auto ints = [](uint64_t count) { return roundUp(count * sizeof(int32_t), KERF_ALIGNMENT); };
-  uint64_t bytes =
-      2 * ints(c.tokens) + ints(c.logitRows) + roundUp(uint64_t(c.workItems) * sizeof(kerf_work_item), KERF_ALIGNMENT);
+  uint64_t bytes = 2 * ints(c.tokens) + ints(c.logitRows) +
+                   workLists(terms) * roundUp(uint64_t(c.workItems) * sizeof(kerf_work_item), KERF_ALIGNMENT);
   for (const kerf_cache_group &group : terms.groups)
     bytes += ints(c.tokens) + ints(uint64_t(c.sequences) + 1) +
              ints(uint64_t(groupSizes(group, c).pagesPerSequence) * c.sequences);
@@ -152,23 +168,23 @@ kerf_plan_report evaluateCertificate(const CertificateTerms &terms, const Ceilin
   r.sequences = checkedBytes(sequences, "the page tables");
 
   const auto extents = largestExtents(c);
-  for (const auto &slots : terms.programs)
-    r.arena = std::max(r.arena, GuardedBuffer::footprint(layOutSlots(slots, extents).back()));
+  for (const ProgramTerms &program : terms.programs) {
+    r.arena = std::max(r.arena, GuardedBuffer::footprint(layOut(program.slots, extents, "the arena").back()));
+    r.results = std::max(r.results, GuardedBuffer::footprint(layOut(program.results, extents, "the results").back()));
+  }
   r.step = GuardedBuffer::footprint(stepArrayBytes(terms, c));
-  r.logits = GuardedBuffer::footprint(
-      checkedBytes((unsigned __int128)c.logitRows * terms.vocabulary * sizeof(float), "the logits"));
   r.sampler = GuardedBuffer::footprint(uint64_t(terms.vocabulary) * 8);
   r.stacks = checkedBytes((unsigned __int128)c.threads * (terms.kernelStack + kThreadStack), "the stacks");
-  r.total = checkedBytes((unsigned __int128)r.weights + r.manifest + r.cache + r.arena + r.step + r.logits + r.sampler +
-                             r.sequences + r.stacks,
+  r.total = checkedBytes((unsigned __int128)r.weights + r.manifest + r.cache + r.arena + r.step + r.results +
+                             r.sampler + r.sequences + r.stacks,
                          "the plan");
   return r;
 }
 
 std::string formatForm(const kerf_linear_form &form) {
-  static const char *const names[KERF_EXTENT_COUNT] = {"", " T", " S", " R", " W", " A", " C"};
+  static const char *const names[KERF_EXTENT_KNOWN] = {"", " T", " S", " R", " W", " A", " C"};
   std::string text;
-  for (unsigned e = 0; e < KERF_EXTENT_COUNT; ++e)
+  for (unsigned e = 0; e < KERF_EXTENT_KNOWN; ++e)
     if (form.coefficient[e]) {
       if (!text.empty())
         text += " + ";

@@ -11,16 +11,21 @@
 
 namespace kerf::rt {
 
+/// The parts of a program that need memory.
+struct ProgramTerms {
+  std::vector<kerf_linear_form> slots, results; ///< bytes of each
+  uint32_t workLists = 0;
+};
+
 /// What the certificate depends on, the ceilings apart.
 struct CertificateTerms {
   uint64_t weightBytes = 0;
   uint64_t manifestBytes = 0; ///< mapped manifest and tokenizer
   std::vector<kerf_cache_group> groups;
-  /// By program, then by slot.
-  std::vector<std::vector<kerf_linear_form>> programs;
+  std::vector<ProgramTerms> programs;
   uint32_t attentionTile = 1;
   uint64_t kernelStack = 0; ///< most that a task of any kernel uses
-  uint32_t dispatches = 0;  ///< most of any program
+  uint32_t dispatches = 0;  ///< of all programs
   uint32_t vocabulary = 0;
   uint32_t context = 0;
 };
@@ -59,13 +64,20 @@ GroupSizes groupSizes(const kerf_cache_group &group, const Ceilings &ceilings);
 /// The extents of the largest step.
 std::array<int64_t, KERF_EXTENT_COUNT> largestExtents(const Ceilings &ceilings);
 
+/// Bytes of a result: its columns for each of its rows.
+kerf_linear_form resultBytes(uint32_t kind, uint32_t columns);
+
 /// Value of a form, at least 0; throws KERF_BAD_ARGUMENT above kMostBytes, naming `what`.
 uint64_t evaluate(const kerf_linear_form &form, const std::array<int64_t, KERF_EXTENT_COUNT> &extents,
                   const char *what);
 
-/// Offsets of a program's slots in the arena, one after another, each a multiple of 64; the last element is the size.
-std::vector<uint64_t> layOutSlots(const std::vector<kerf_linear_form> &slots,
-                                  const std::array<int64_t, KERF_EXTENT_COUNT> &extents);
+/// Offsets of slots in the arena, or of results in theirs: one after another, each a multiple of 64; the last element
+/// is the size. `what` names the whole in errors.
+std::vector<uint64_t> layOut(const std::vector<kerf_linear_form> &pieces,
+                             const std::array<int64_t, KERF_EXTENT_COUNT> &extents, const char *what);
+
+/// Work lists that a step fills in: most of any program.
+uint32_t workLists(const CertificateTerms &terms);
 
 /// Bytes of the arrays that a step fills in, each rounded up to 64.
 uint64_t stepArrayBytes(const CertificateTerms &terms, const Ceilings &ceilings);

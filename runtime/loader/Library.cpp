@@ -1,6 +1,7 @@
 #include "runtime/loader/Library.h"
 
 #include "kerf/names.h"
+#include "runtime/loader/Tables.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Sha256.h"
 
@@ -24,6 +25,9 @@ public:
              hexDigits(library.build_id, 8), "…", kCompileAgain);
     same("vocabulary", manifest.vocabulary(), library.vocabulary);
     same("context", manifest.context(), library.context);
+    checkTable("programs", programsOf(library));
+    checkTable("variants", variantsOf(library));
+    checkTable("KV groups", groupsOf(library));
     checkWeights();
     checkGroups();
     checkVariants();
@@ -40,6 +44,12 @@ private:
       refuse(what, " must be the package's ", uint64_t(expected), ", got ", uint64_t(got), kCompileAgain);
   }
 
+  template <typename T> void checkTable(const std::string &what, const Table<T> &table) const {
+    if (!table.valid())
+      refuse("table of ", what, " must be there, aligned, with elements of at least ", sizeof(T), " bytes",
+             kCompileAgain);
+  }
+
   void checkAbi() const {
     if (library.abi_version != KERF_ABI_VERSION)
       refuse("ABI version must be ", KERF_ABI_VERSION, ", got ", library.abi_version, "; ",
@@ -54,6 +64,8 @@ private:
 
   void checkWeights() const {
     same("weight count", manifest.weights()->size(), library.weight_count);
+    if (library.weight_count && !library.weight_bytes)
+      refuse("sizes of weights must be there", kCompileAgain);
     for (uint32_t i = 0; i < library.weight_count; ++i)
       same(std::string("size of weight '") + manifest.weights()->Get(i)->name()->c_str() + "'",
            manifest.weights()->Get(i)->size(), library.weight_bytes[i]);
@@ -64,9 +76,10 @@ private:
     for (uint32_t i = 0; i < library.group_count; ++i) {
       const schema::CacheGroup &group = *manifest.groups()->Get(i);
       const std::string of = std::string(" of KV group '") + group.name()->c_str() + "'";
-      same("plane count" + of, group.planes(), library.groups[i].planes);
-      same("page size" + of, group.page_size(), library.groups[i].page_size);
-      same("page bytes" + of, group.page_bytes(), library.groups[i].page_bytes);
+      const kerf_cache_group &got = groupsOf(library)[i];
+      same("plane count" + of, group.planes(), got.planes);
+      same("page size" + of, group.page_size(), got.page_size);
+      same("page bytes" + of, group.page_bytes(), got.page_bytes);
     }
   }
 
@@ -74,20 +87,20 @@ private:
     same("variant count", manifest.variants()->size(), library.variant_count);
     if (library.variant_count == 0)
       refuse("there must be a variant, got none");
-    for (uint32_t i = 0; i < library.variant_count; ++i) {
-      const kerf_variant &variant = library.variants[i];
+    const Table<kerf_variant> variants = variantsOf(library);
+    for (uint32_t i = 0; i < variants.count(); ++i) {
+      const kerf_variant &variant = variants[i];
       const char *name = manifest.variants()->Get(i)->c_str();
       if (!variant.name || std::strcmp(variant.name, name) != 0)
         refuse("variant ", i, " must be '", name, "', got '", variant.name ? variant.name : "", "'", kCompileAgain);
       if (variant.attention_tile == 0)
         refuse("attention tile of variant '", name, "' must be above 0");
-      same(std::string("kernel count of variant '") + name + "'", library.variants[0].kernel_count,
-           variant.kernel_count);
-      for (uint32_t k = 0; k < variant.kernel_count; ++k) {
-        const kerf_kernel &kernel = variant.kernels[k];
-        if (!kernel.run || !kernel.name || kernel.tile == 0 || kernel.extent >= KERF_EXTENT_COUNT)
-          refuse("kernel ", k, " of variant '", name, "' must have a name, code, a tile and a known extent");
-      }
+      same(std::string("kernel count of variant '") + name + "'", variants[0].kernel_count, variant.kernel_count);
+      const Table<kerf_kernel> kernels = kernelsOf(variant);
+      checkTable(std::string("kernels of variant '") + name + "'", kernels);
+      for (uint32_t k = 0; k < kernels.count(); ++k)
+        if (!kernels[k].run || !kernels[k].name || kernels[k].tile == 0)
+          refuse("kernel ", k, " of variant '", name, "' must have a name, code and a tile");
     }
   }
 
@@ -102,49 +115,98 @@ private:
       break;
     case KERF_OPERAND_STEP:
       limit = KERF_STEP_PAGES + 1;
-      planes = operand.index >= KERF_STEP_SLOTS ? library.group_count : 1;
+      planes = operand.index >= KERF_STEP_SLOTS        ? library.group_count
+               : operand.index == KERF_STEP_WORK_ITEMS ? program.work_list_count
+                                                       : 1;
       break;
     case KERF_OPERAND_CACHE:
       limit = library.group_count;
-      planes = operand.index < limit ? library.groups[operand.index].planes : 0;
+      planes = operand.index < limit ? groupsOf(library)[operand.index].planes : 0;
       break;
     case KERF_OPERAND_RESULT:
-      limit = 1;
+      limit = program.result_count;
       break;
     default:
       break;
     }
-    if (operand.index >= limit || operand.plane >= planes)
+    if (operand.index >= limit || operand.plane >= planes || operand.reserved)
       refuse("operand of '", origin, "' must name something that exists, got kind ", operand.kind, ", index ",
-             operand.index, ", plane ", operand.plane);
+             operand.index, ", plane ", operand.plane, ", reserved ", operand.reserved);
+  }
+
+  void checkForm(const kerf_linear_form &form, const std::string &what) const {
+    for (uint32_t e = 0; e < KERF_EXTENT_COUNT; ++e)
+      if (form.coefficient[e] < 0 || (e >= KERF_EXTENT_KNOWN && form.coefficient[e] != 0))
+        refuse("coefficient ", e, " of ", what, " must be ", e < KERF_EXTENT_KNOWN ? "at least 0" : "0, as reserved",
+               ", got ", form.coefficient[e]);
+  }
+
+  void checkDispatch(const kerf_dispatch &dispatch, uint32_t index, const kerf_program &program,
+                     const std::string &of) const {
+    const std::string what = "dispatch " + std::to_string(index) + of;
+    const uint32_t kernels = variantsOf(library)[0].kernel_count;
+    if (dispatch.kernel >= kernels)
+      refuse("kernel of ", what, " must be below ", kernels, ", got ", dispatch.kernel);
+    if (dispatch.extent >= KERF_EXTENT_ATTENDED)
+      refuse("rows of ", what, " must be counted by an extent below ", uint32_t(KERF_EXTENT_ATTENDED), ", got ",
+             dispatch.extent);
+    checkForm(dispatch.bytes, "the bytes of " + what);
+    checkForm(dispatch.operations, "the operations of " + what);
+    checkTable("operands of " + what, operandsOf(dispatch));
+    for (const kerf_operand &operand : operandsOf(dispatch))
+      checkOperand(operand, program, dispatch.origin ? dispatch.origin : "?");
+  }
+
+  void checkWorkLists(const schema::Program &stated, const kerf_program &program, const std::string &of) const {
+    same("work list count" + of, stated.work_lists() ? stated.work_lists()->size() : 0, program.work_list_count);
+    checkTable("work lists" + of, workListsOf(program));
+    for (uint32_t i = 0; i < program.work_list_count; ++i) {
+      const schema::WorkList &expected = *stated.work_lists()->Get(i);
+      const kerf_work_list &list = workListsOf(program)[i];
+      if (list.group != expected.group() || list.behind != expected.behind() || list.ahead != expected.ahead() ||
+          list.reserved)
+        refuse("work list ", i, of, " must be the package's over group ", expected.group(), ", behind ",
+               expected.behind(), ", ahead ", expected.ahead(), ", got ", list.group, ", ", list.behind, ", ",
+               list.ahead, ", reserved ", list.reserved, kCompileAgain);
+    }
+  }
+
+  void checkResults(const schema::Program &stated, const kerf_program &program, const std::string &of) const {
+    same("result count" + of, stated.results()->size(), program.result_count);
+    checkTable("results" + of, resultsOf(program));
+    for (uint32_t i = 0; i < program.result_count; ++i) {
+      const schema::Result &expected = *stated.results()->Get(i);
+      const kerf_result &result = resultsOf(program)[i];
+      const uint32_t extent =
+          expected.kind() == schema::ResultKind::Logits ? KERF_EXTENT_LOGIT_ROWS : KERF_EXTENT_SEQUENCES;
+      if (result.kind != uint32_t(expected.kind()) || result.extent != extent || result.columns != expected.columns() ||
+          result.element != KERF_ELEMENT_F32)
+        refuse("result ", i, of, " must be the package's of kind ", uint32_t(expected.kind()), ", extent ", extent,
+               ", ", expected.columns(), " columns, element ", uint32_t(KERF_ELEMENT_F32), ", got ", result.kind, ", ",
+               result.extent, ", ", result.columns, ", ", result.element, kCompileAgain);
+    }
   }
 
   void checkPrograms() const {
     same("program count", manifest.programs()->size(), library.program_count);
-    bool step = false;
     for (uint32_t i = 0; i < library.program_count; ++i) {
-      const kerf_program &program = library.programs[i];
+      const kerf_program &program = programsOf(library)[i];
       const schema::Program &stated = *manifest.programs()->Get(i);
       const std::string of = std::string(" of program '") + stated.name()->c_str() + "'";
       if (!program.name || std::strcmp(program.name, stated.name()->c_str()) != 0)
         refuse("program ", i, " must be '", stated.name()->c_str(), "', got '", program.name ? program.name : "", "'",
                kCompileAgain);
-      step |= std::strcmp(program.name, "step") == 0;
       same("dispatch count" + of, stated.dispatches(), program.dispatch_count);
       same("slot count" + of, stated.slots() ? stated.slots()->size() : 0, program.slot_count);
+      checkTable("dispatches" + of, dispatchesOf(program));
+      checkTable("slots" + of, slotsOf(program));
       for (uint32_t s = 0; s < program.slot_count; ++s)
-        checkSlot(*stated.slots()->Get(s), program.slots[s], s, of);
-      for (uint32_t d = 0; d < program.dispatch_count; ++d) {
-        const kerf_dispatch &dispatch = program.dispatches[d];
-        if (dispatch.kernel >= library.variants[0].kernel_count)
-          refuse("kernel of dispatch ", d, of, " must be below ", library.variants[0].kernel_count, ", got ",
-                 dispatch.kernel);
-        for (uint32_t o = 0; o < dispatch.operand_count; ++o)
-          checkOperand(dispatch.operands[o], program, dispatch.origin ? dispatch.origin : "?");
-      }
+        checkSlot(*stated.slots()->Get(s), slotsOf(program)[s], s, of);
+      checkWorkLists(stated, program, of);
+      checkResults(stated, program, of);
+      for (uint32_t d = 0; d < program.dispatch_count; ++d)
+        checkDispatch(dispatchesOf(program)[d], d, program, of);
     }
-    if (!step)
-      refuse("there must be a program 'step', got none");
   }
 
   // The certificate in the package must be the one of this code.
@@ -194,11 +256,11 @@ LoadedLibrary loadSibling(const Package &package, const kerf_library *&library) 
 
 void checkLibrary(const Package &package, const kerf_library &library) { LibraryChecker(package, library).run(); }
 
-uint32_t stepProgram(const kerf_library &library) {
+std::optional<uint32_t> findProgram(const kerf_library &library, std::string_view name) {
   for (uint32_t i = 0; i < library.program_count; ++i)
-    if (std::strcmp(library.programs[i].name, "step") == 0)
+    if (name == programsOf(library)[i].name)
       return i;
-  return 0;
+  return std::nullopt;
 }
 
 } // namespace kerf::rt

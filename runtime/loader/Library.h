@@ -6,7 +6,9 @@
 #include "runtime/loader/Package.h"
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace kerf::rt {
 
@@ -20,8 +22,8 @@ LoadedLibrary loadSibling(const Package &package, const kerf_library *&library);
 /// Throws KERF_BAD_ARTIFACT unless `library` speaks this ABI, is consistent in itself and agrees with the package.
 void checkLibrary(const Package &package, const kerf_library &library);
 
-/// The program that makes a step; checkLibrary has found it.
-uint32_t stepProgram(const kerf_library &library);
+/// Index of the program of that name, or nothing.
+std::optional<uint32_t> findProgram(const kerf_library &library, std::string_view name);
 
 } // namespace kerf::rt
 

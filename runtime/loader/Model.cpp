@@ -33,8 +33,8 @@ Model::Model(const std::string &path, const kerf_library *library, const kerf_mo
   terms_ = certificateTerms(package_);
   terms_.attentionTile = variant().attention_tile;
   terms_.kernelStack = 0;
-  for (uint32_t i = 0; i < variant().kernel_count; ++i)
-    terms_.kernelStack = std::max(terms_.kernelStack, variant().kernels[i].stack_bytes);
+  for (const kerf_kernel &kernel : kernelsOf(variant()))
+    terms_.kernelStack = std::max(terms_.kernelStack, kernel.stack_bytes);
 
   if (manifest.tokenizer()) {
     try {
@@ -48,6 +48,15 @@ Model::Model(const std::string &path, const kerf_library *library, const kerf_mo
   std::sort(endTokens_.begin(), endTokens_.end());
   endTokens_.erase(std::unique(endTokens_.begin(), endTokens_.end()), endTokens_.end());
   package_.readAhead();
+}
+
+uint32_t Model::needProgram(std::string_view name, const char *what) const {
+  if (const std::optional<uint32_t> found = findProgram(*library_, name))
+    return *found;
+  std::string has;
+  for (const kerf_program &program : programsOf(*library_))
+    has += (has.empty() ? "" : ", ") + std::string(program.name);
+  fail(KERF_BAD_ARGUMENT, what, " needs a program '", name, "', but '", package_.path(), "' has only ", has);
 }
 
 const Tokenizer &Model::needTokenizer(const char *what) const {

@@ -5,6 +5,7 @@
 #include "runtime/loader/Certificate.h"
 #include "runtime/loader/Library.h"
 #include "runtime/loader/Package.h"
+#include "runtime/loader/Tables.h"
 #include "runtime/tokenizer/Tokenizer.h"
 
 #include <memory>
@@ -26,9 +27,9 @@ public:
   /// The kernels and programs.
   const kerf_library &library() const { return *library_; }
   /// The variant in use.
-  const kerf_variant &variant() const { return library_->variants[variant_]; }
-  /// The program of a step.
-  const kerf_program &step() const { return library_->programs[stepProgram(*library_)]; }
+  const kerf_variant &variant() const { return variantsOf(*library_)[variant_]; }
+  /// Index of the program of that name, or throws KERF_BAD_ARGUMENT saying that `what` needs it.
+  uint32_t needProgram(std::string_view name, const char *what) const;
   /// Terms of the certificate, for the variant in use.
   const CertificateTerms &terms() const { return terms_; }
   /// End tokens, ascending.

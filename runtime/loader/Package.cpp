@@ -151,20 +151,61 @@ uint64_t checkWeights(const Checker &check, const schema::Manifest &manifest, ui
 void checkForm(const Checker &check, const schema::LinearForm &form, const char *program, uint32_t slot) {
   if (!form.coefficients())
     return;
-  if (form.coefficients()->size() > KERF_EXTENT_COUNT)
-    check.refuse("slot ", slot, " of program '", program, "' must have at most ", KERF_EXTENT_COUNT,
+  if (form.coefficients()->size() > KERF_EXTENT_KNOWN)
+    check.refuse("slot ", slot, " of program '", program, "' must have at most ", uint32_t(KERF_EXTENT_KNOWN),
                  " coefficients, got ", form.coefficients()->size());
   for (const int64_t coefficient : *form.coefficients())
     if (coefficient < 0)
       check.refuse("slot ", slot, " of program '", program, "' must have no negative coefficient, got ", coefficient);
 }
 
+// Each list costs memory in every step; real models have one or two.
+constexpr uint32_t kMostWorkLists = 64, kMostResults = 64;
+
+void checkWorkLists(const Checker &check, const schema::Manifest &manifest, const schema::Program &program) {
+  const char *name = program.name()->c_str();
+  const uint32_t lists = program.work_lists() ? program.work_lists()->size() : 0;
+  if (lists > kMostWorkLists)
+    check.refuse("program '", name, "' must have at most ", kMostWorkLists, " work lists, got ", lists);
+  for (uint32_t i = 0; i < lists; ++i) {
+    const schema::WorkList &list = *program.work_lists()->Get(i);
+    if (list.group() >= manifest.groups()->size() || list.behind() < 1 || list.ahead() < 0)
+      check.refuse("work list ", i, " of program '", name, "' must be over one of ", manifest.groups()->size(),
+                   " KV groups, with behind at least 1 and ahead at least 0, got ", list.group(), ", ", list.behind(),
+                   " and ", list.ahead());
+  }
+}
+
+void checkResults(const Checker &check, const schema::Manifest &manifest, const schema::Program &program) {
+  const char *name = program.name()->c_str();
+  const uint32_t results = program.results() ? program.results()->size() : 0;
+  if (results == 0 || results > kMostResults)
+    check.refuse("program '", name, "' must state 1 to ", kMostResults, " results, got ", results,
+                 "; compile the model again");
+  for (uint32_t i = 0; i < results; ++i) {
+    const schema::Result &result = *program.results()->Get(i);
+    const bool logits = result.kind() == schema::ResultKind::Logits;
+    if ((!logits && result.kind() != schema::ResultKind::Vectors) || result.element() != schema::ElementType::F32)
+      check.refuse("result ", i, " of program '", name, "' must be logits or vectors in f32, got kind ",
+                   uint32_t(result.kind()), " and element ", uint32_t(result.element()));
+    if (logits && result.columns() != manifest.vocabulary())
+      check.refuse("logits of program '", name, "' must have a column for each of ", manifest.vocabulary(),
+                   " token ids, got ", result.columns());
+    if (result.columns() == 0 || result.columns() > uint32_t(INT32_MAX))
+      check.refuse("result ", i, " of program '", name, "' must have 1 to ", INT32_MAX, " columns, got ",
+                   result.columns());
+  }
+}
+
 void checkPrograms(const Checker &check, const schema::Manifest &manifest) {
+  if (manifest.programs()->size() == 0)
+    check.refuse("there must be a program, got none");
   for (const schema::Program *program : *manifest.programs()) {
-    if (!program->slots())
-      continue;
-    for (uint32_t i = 0; i < program->slots()->size(); ++i)
-      checkForm(check, *program->slots()->Get(i)->bytes(), program->name()->c_str(), i);
+    if (program->slots())
+      for (uint32_t i = 0; i < program->slots()->size(); ++i)
+        checkForm(check, *program->slots()->Get(i)->bytes(), program->name()->c_str(), i);
+    checkWorkLists(check, manifest, *program);
+    checkResults(check, manifest, *program);
   }
 }
 

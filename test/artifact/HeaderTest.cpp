@@ -64,6 +64,7 @@ TEST_F(HeaderTest, StatesTheModel) {
   out.write("user.c", "#include \"tiny-1.0.h\"\n"
                       "_Static_assert(KERF_TINY_1_0_VOCABULARY == 99 && KERF_TINY_1_0_CONTEXT == 100, \"\");\n"
                       "_Static_assert(KERF_TINY_1_0_HIDDEN == 24 && KERF_TINY_1_0_LAYERS == 1, \"\");\n"
+                      "_Static_assert(KERF_TINY_1_0_STEP_COLUMNS == 99, \"\");\n"
                       "_Static_assert(KERF_TINY_1_0_WEIGHT_BYTES == " +
                           std::to_string(sizes->weightBytes) +
                           ", \"\");\n"

@@ -109,6 +109,12 @@ TEST_F(PackageTest, StatesTheModel) {
   EXPECT_EQ(program.dispatches_per_layer(), 2u);
   ASSERT_EQ(program.slots()->size(), 2u);
   EXPECT_EQ(program.slots()->Get(1)->bytes()->coefficients()->Get(KERF_EXTENT_WORK_ITEMS), 16);
+  ASSERT_EQ(program.results()->size(), 1u);
+  EXPECT_EQ(program.results()->Get(0)->kind(), schema::ResultKind::Logits);
+  EXPECT_EQ(program.results()->Get(0)->columns(), 99u);
+  ASSERT_EQ(program.work_lists()->size(), 1u);
+  EXPECT_EQ(program.work_lists()->Get(0)->behind(), KERF_UNBOUNDED);
+  EXPECT_EQ(program.work_lists()->Get(0)->ahead(), 0);
   const schema::CacheGroup &group = *m.groups()->Get(0);
   EXPECT_EQ(group.planes(), 2u);
   EXPECT_EQ(group.page_bytes(), 512u);
@@ -271,6 +277,25 @@ TEST_F(PackageTest, RefusesAModuleWithoutKernels) {
     variant.erase();
   EXPECT_EQ(message(writePackage(model.input(), path)),
             "the module must hold a kerf.variant, got none; run the kernels phase first");
+}
+
+TEST_F(PackageTest, RefusesProgramsThatStateTooLittle) {
+  mlir::MLIRContext *context = model.module->getContext();
+  ProgramOp program = *model.module->getOps<ProgramOp>().begin();
+  mlir::Builder builder(context);
+  const mlir::ArrayAttr results = program.getResultsAttr();
+  program.setResultsAttr(builder.getArrayAttr({}));
+  EXPECT_EQ(message(writePackage(model.input(), path)), "program 'step' must state its results, got none");
+  program.setResultsAttr(builder.getArrayAttr({ResultAttr::get(context, ResultKind::Logits, 98)}));
+  EXPECT_EQ(message(writePackage(model.input(), path)), "logits of program 'step' must have 99 columns, got 98");
+  program.setResultsAttr(results);
+  program.setWorkListsAttr(builder.getArrayAttr(
+      {WorkAttr::get(context, mlir::FlatSymbolRefAttr::get(context, "other"), CausalAttr::get(context))}));
+  EXPECT_EQ(message(writePackage(model.input(), path)),
+            "work lists of program 'step' must be over a kerf.kv_group, got 'other'");
+  program.erase();
+  EXPECT_EQ(message(writePackage(model.input(), path)),
+            "the module must hold a kerf.program, got none; run the kernels phase first");
 }
 
 TEST_F(PackageTest, RefusesANameThatMakesNoFile) {

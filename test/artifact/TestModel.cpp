@@ -32,17 +32,18 @@ kerf.weight @tall : tensor<3001x700xf16> format <#kerf.dense<f16>> source #kerf.
 kerf.weight @norm : tensor<24xbf16> format <#kerf.dense<bf16>> source #kerf.take<"norm" : tensor<24xbf16>>
 kerf.weight @halves : tensor<5xf16> format <#kerf.dense<f16>> source #kerf.take<"halves" : tensor<5xf16>>
 kerf.weight @rope : tensor<2xf32> format <#kerf.dense<f32>> source #kerf.literal<dense<[1.0, 0.25]> : tensor<2xf32>>
-kerf.program @step slots [#kerf.size<100, 1000>, #kerf.size<0, 64, 8, 4, 16>] {
-  kerf.dispatch @run [#kerf.weight_ref<@fused>, #kerf.slot_ref<0>] origin "embed" bytes <0, 8> operations <>
-  kerf.dispatch @run [#kerf.slot_ref<0>, #kerf.slot_ref<1>] origin "layers.0.attention" bytes <0, 8> operations <>
-  kerf.dispatch @run [#kerf.slot_ref<1>, #kerf.slot_ref<0>] origin "layers.0.mlp" bytes <0, 8> operations <>
-  kerf.dispatch @run [#kerf.slot_ref<0>, #kerf.result_ref<0>] origin "logits" bytes <0, 8> operations <>
+kerf.program @step slots [#kerf.size<100, 1000>, #kerf.size<0, 64, 8, 4, 16>]
+    work_lists [#kerf.work<@kv, #kerf.causal>] results [#kerf.result<logits, 99>] {
+  kerf.dispatch @run [#kerf.weight_ref<@fused>, #kerf.slot_ref<0>] rows tokens origin "embed" bytes <0, 8> operations <>
+  kerf.dispatch @run [#kerf.slot_ref<0>, #kerf.slot_ref<1>] rows work_items origin "layers.0.attention" bytes <0, 8> operations <>
+  kerf.dispatch @run [#kerf.slot_ref<1>, #kerf.slot_ref<0>] rows tokens origin "layers.0.mlp" bytes <0, 8> operations <>
+  kerf.dispatch @run [#kerf.slot_ref<0>, #kerf.result_ref<0>] rows logit_rows origin "logits" bytes <0, 8> operations <>
 }
 kerf.variant @narrow attention_tile 4 {
-  kerf.kernel @run extent tokens tile 1 columns 1 stack 320
+  kerf.kernel @run tile 1 columns 1 stack 320
 }
 kerf.variant @broad attention_tile 9 {
-  kerf.kernel @run extent tokens tile 1 columns 1 stack 128
+  kerf.kernel @run tile 1 columns 1 stack 128
 }
 )mlir";
 }
@@ -111,14 +112,18 @@ PackageInput TestModel::input() {
 
 kerf_library TestModel::library() {
   static const kerf_operand slot = {KERF_OPERAND_SLOT, 0, 0, 0};
-  static const kerf_dispatch dispatch = {0, 1, &slot, "test", {}, {}};
+  static const kerf_dispatch dispatch = {0, KERF_EXTENT_TOKENS, 1, sizeof slot, &slot, "test", {}, {}};
   static const kerf_dispatch dispatches[] = {dispatch, dispatch, dispatch, dispatch};
-  static const kerf_slot slots[] = {{{{100, 1000, 0, 0, 0, 0, 0}}}, {{{0, 64, 8, 4, 16, 0, 0}}}};
-  static const kerf_program programs[] = {{"step", 4, 2, dispatches, slots}};
-  static const auto run = [](void *const *, const int64_t *, int64_t) {};
-  static const kerf_kernel narrow[] = {{"run", run, KERF_EXTENT_TOKENS, 1, 1, 0, 320}};
-  static const kerf_kernel broad[] = {{"run", run, KERF_EXTENT_TOKENS, 1, 1, 0, 128}};
-  static const kerf_variant variants[] = {{"narrow", 0, 1, 4, narrow}, {"broad", 0, 1, 9, broad}};
+  static const kerf_slot slots[] = {{{{100, 1000}}}, {{{0, 64, 8, 4, 16}}}};
+  static const kerf_work_list lists[] = {{0, KERF_UNBOUNDED, 0, 0}};
+  static const kerf_result results[] = {{KERF_RESULT_LOGITS, KERF_EXTENT_LOGIT_ROWS, 99, KERF_ELEMENT_F32}};
+  static const kerf_program programs[] = {{"step", 4, sizeof dispatch, 2, sizeof(kerf_slot), 1, sizeof(kerf_work_list),
+                                           1, sizeof(kerf_result), dispatches, slots, lists, results}};
+  static const auto run = [](void *const *, int64_t, int64_t) {};
+  static const kerf_kernel narrow[] = {{"run", run, 1, 1, 320}};
+  static const kerf_kernel broad[] = {{"run", run, 1, 1, 128}};
+  static const kerf_variant variants[] = {{"narrow", 0, 1, sizeof(kerf_kernel), 4, 0, narrow},
+                                          {"broad", 0, 1, sizeof(kerf_kernel), 9, 0, broad}};
   const PackageInput from = input();
   weightBytes.clear();
   for (WeightOp weight : module->getOps<WeightOp>())
@@ -129,9 +134,13 @@ kerf_library TestModel::library() {
                           {},
                           name.c_str(),
                           2,
+                          sizeof(kerf_variant),
                           1,
+                          sizeof(kerf_program),
                           uint32_t(weightBytes.size()),
                           1,
+                          sizeof(kerf_cache_group),
+                          0,
                           variants,
                           programs,
                           weightBytes.data(),

@@ -121,11 +121,29 @@ func.func @others(%batch: !kerf.batch, %qkv: tensor<?x96xf32>, %a: tensor<?x32xf
 // CHECK-NEXT: embed (@embed): bytes 1536*tokens, operations 0
 // CHECK-NEXT: logits (@linear): bytes 8192 + 512*logit_rows, operations 8192*logit_rows
 // CHECK-NEXT: total: bytes 8192 + 1536*tokens + 512*logit_rows, operations 8192*logit_rows
-kerf.program @planned slots [#kerf.size<0, 1024>] {
+kerf.program @planned slots [#kerf.size<0, 1024>] results [#kerf.result<logits, 64>] {
   kerf.dispatch @embed [#kerf.step_ref<token_ids>, #kerf.weight_ref<@table>, #kerf.slot_ref<0>]
-    origin "embed" bytes <0, 1536> operations <>
+    rows tokens origin "embed" bytes <0, 1536> operations <>
   kerf.dispatch @linear [#kerf.slot_ref<0>, #kerf.weight_ref<@w>, #kerf.result_ref<0>]
-    origin "logits" bytes <8192, 0, 0, 512> operations <0, 0, 0, 8192>
+    rows logit_rows origin "logits" bytes <8192, 0, 0, 512> operations <0, 0, 0, 8192>
+}
+
+// What is attended and cached counts by the mask. 3, 3 and 4 rows after 100 keys: through a window of 3 each row sees 3,
+// and the sequences need 5 + 5 + 6; both ways each row sees all 103, 103 and 104.
+// CHECK-LABEL: program @masks
+// STEP-LABEL: program @masks
+func.func @masks(%batch: !kerf.batch, %cache: !kerf.cache) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  %near = kerf.work_list of %batch group @kv mask #kerf.window<3>
+  %both = kerf.work_list of %batch group @kv mask #kerf.bidirectional
+  %t = kerf.extent tokens of %batch
+  %e = tensor.empty(%t) : tensor<?x64xf32>
+  // CHECK-NEXT: kerf.attention: bytes 512*tokens + 128*cached, operations 256*attended
+  %x = kerf.attention %e, %near, %cache group @kv plane 0 scale 0.25 outs(%e : tensor<?x64xf32>) : tensor<?x64xf32>
+  // CHECK-NEXT: kerf.attention: bytes 512*tokens + 128*cached, operations 256*attended
+  %y = kerf.attention %x, %both, %cache group @kv plane 0 scale 0.25 outs(%e : tensor<?x64xf32>) : tensor<?x64xf32>
+  // CHECK-NEXT: total: bytes 1024*tokens + 256*cached, operations 512*attended
+  // STEP-NEXT: total: {{.*}} = 51968 bytes, 272384 operations
+  return %x, %y : tensor<?x64xf32>, tensor<?x64xf32>
 }
 
 // Rows that are a multiple or a sum of extents (pairs of a token and an expert), and rows whose encoding says how they

@@ -80,3 +80,23 @@ kerf.weight @w : tensor<4xf32> format <#kerf.dense<f32>> source "w"
 
 // expected-error@below {{take must have fewer than 2^48 elements, got 'tensor<4294967296x4294967296xf32>'}}
 "test.take"() {a = #kerf.take<"a" : tensor<4294967296x4294967296xf32>>} : () -> ()
+
+// -----
+
+// expected-error@below {{window must have 1 to 2147483646 positions, got 0}}
+"test.op"() {x = #kerf.window<0>} : () -> ()
+
+// -----
+
+// expected-error@below {{window must have 1 to 2147483646 positions, got 2147483647}}
+"test.op"() {x = #kerf.window<2147483647>} : () -> ()
+
+// -----
+
+// expected-error@below {{work must have a mask such as #kerf.causal, got "causal"}}
+"test.op"() {x = #kerf.work<@kv, "causal">} : () -> ()
+
+// -----
+
+// expected-error@below {{result must have at least one column, got 0}}
+"test.op"() {x = #kerf.result<logits, 0>} : () -> ()

@@ -382,6 +382,19 @@ func.func @attention_c5(%q: tensor<?x32xf32>, %work: !kerf.work_list, %c: !kerf.
 
 // -----
 
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element bf16
+kerf.kv_group @other planes 2 heads 2 head_dim 8 page_size 16 element bf16
+func.func @attention_c6(%q: tensor<?x32xf32>, %batch: !kerf.batch, %c: !kerf.cache,
+                        %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  // expected-note@below {{the list is made here}}
+  %work = kerf.work_list of %batch group @other mask #kerf.causal
+  // expected-error@below {{work list must be over @kv, got one over @other}}
+  %o = kerf.attention %q, %work, %c group @kv plane 0 scale 0.5 outs(%init : tensor<?x32xf32>) : tensor<?x32xf32>
+  return %o : tensor<?x32xf32>
+}
+
+// -----
+
 func.func @attention_merge_c1(%a: tensor<?x32xf32>, %b: tensor<?x16xf32>, %l: tensor<?x4xf32>) -> tensor<?x32xf32> {
   // expected-error@below {{lhs, rhs and init must have the same shape}}
   %o, %m = kerf.attention_merge %a, %l, %b, %l outs(%a : tensor<?x32xf32>) lse(%l : tensor<?x4xf32>)
@@ -451,7 +464,28 @@ func.func @slot_c1(%t: index) -> tensor<?x8xf32> {
 
 kerf.program @dispatch_c1 slots [] {
   // expected-error@below {{operands must be slot_ref, weight_ref, step_ref, cache_ref or result_ref, got 7 : i64}}
-  kerf.dispatch @k [7] origin "x" bytes <> operations <>
+  kerf.dispatch @k [7] rows tokens origin "x" bytes <> operations <>
+}
+
+// -----
+
+kerf.program @dispatch_c2 slots [] {
+  // expected-error@below {{rows must be one, tokens, sequences, logit_rows or work_items, got attended}}
+  kerf.dispatch @k [] rows attended origin "x" bytes <> operations <>
+}
+
+// -----
+
+kerf.program @dispatch_c3 slots [] work_lists [#kerf.work<@kv, #kerf.causal>] {
+  // expected-error@below {{list must be one of the program's 1 work lists, got #kerf.step_ref<work_items list 1>}}
+  kerf.dispatch @k [#kerf.step_ref<work_items list 1>] rows tokens origin "x" bytes <> operations <>
+}
+
+// -----
+
+kerf.program @dispatch_c3 slots [] results [#kerf.result<logits, 8>] {
+  // expected-error@below {{result must be one of the program's 1, got #kerf.result_ref<1>}}
+  kerf.dispatch @k [#kerf.result_ref<1>] rows tokens origin "x" bytes <> operations <>
 }
 
 // -----
@@ -465,5 +499,5 @@ kerf.program @dispatch_c1 slots [] {
 
 kerf.variant @kernel_c1 attention_tile 4 {
   // expected-error@below {{tile and columns must be positive and stack not negative, got 0, 1 and 0}}
-  kerf.kernel @k extent tokens tile 0 columns 1 stack 0
+  kerf.kernel @k tile 0 columns 1 stack 0
 }

@@ -41,6 +41,10 @@ func.func @batch(%batch: !kerf.batch) -> (index, index, tensor<?xi32>, tensor<?x
   %rows = kerf.batch_field logit_rows of %batch : tensor<?xi32>
   // CHECK: kerf.work_list of %{{.*}} group @kv mask #kerf.causal
   %work = kerf.work_list of %batch group @kv mask #kerf.causal
+  // CHECK: kerf.work_list of %{{.*}} group @kv mask #kerf.window<4096>
+  %near = kerf.work_list of %batch group @kv mask #kerf.window<4096>
+  // CHECK: kerf.work_list of %{{.*}} group @kv mask #kerf.bidirectional
+  %both = kerf.work_list of %batch group @kv mask #kerf.bidirectional
   return %t, %r, %ids, %positions, %rows, %work
     : index, index, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, !kerf.work_list
 }
@@ -192,14 +196,16 @@ func.func @destinations(%t: index, %r: index) -> (tensor<?x64xf32>, tensor<?x409
 kerf.weight @table : tensor<4096x256xbf16> format <#kerf.dense<bf16>>
   source #kerf.take<"model.embed_tokens.weight" : tensor<4096x256xbf16>>
 
-// CHECK: kerf.program @step slots [#kerf.size<0, 1024>] {
-kerf.program @step slots [#kerf.size<0, 1024>] {
-  // CHECK-NEXT: kerf.dispatch @embed [#kerf.step_ref<token_ids>, #kerf.weight_ref<@table>, #kerf.slot_ref<0>] origin "embed" bytes <0, 1536> operations <>
+// CHECK: kerf.program @step slots [#kerf.size<0, 1024>] work_lists [#kerf.work<@kv, #kerf.causal>, #kerf.work<@kv, #kerf.window<16>>] results [#kerf.result<logits, 4096>, #kerf.result<vectors, 64>] {
+kerf.program @step slots [#kerf.size<0, 1024>]
+    work_lists [#kerf.work<@kv, #kerf.causal>, #kerf.work<@kv, #kerf.window<16>>]
+    results [#kerf.result<logits, 4096>, #kerf.result<vectors, 64>] {
+  // CHECK-NEXT: kerf.dispatch @embed [#kerf.step_ref<token_ids>, #kerf.weight_ref<@table>, #kerf.slot_ref<0>] rows tokens origin "embed" bytes <0, 1536> operations <>
   kerf.dispatch @embed [#kerf.step_ref<token_ids>, #kerf.weight_ref<@table>, #kerf.slot_ref<0>]
-    origin "embed" bytes <0, 1536> operations <>
-  // CHECK-NEXT: kerf.dispatch @attention [#kerf.step_ref<pages of @kv>, #kerf.cache_ref<@kv, 7>, #kerf.result_ref<0>]
-  kerf.dispatch @attention [#kerf.step_ref<pages of @kv>, #kerf.cache_ref<@kv, 7>, #kerf.result_ref<0>]
-    origin "layers.7.attention" bytes <0, 1024, 0, 0, 0, 0, 512> operations <0, 0, 0, 0, 0, 1024>
+    rows tokens origin "embed" bytes <0, 1536> operations <>
+  // CHECK-NEXT: kerf.dispatch @attention [#kerf.step_ref<work_items list 1>, #kerf.step_ref<pages of @kv>, #kerf.cache_ref<@kv, 7>, #kerf.result_ref<1>]
+  kerf.dispatch @attention [#kerf.step_ref<work_items list 1>, #kerf.step_ref<pages of @kv>, #kerf.cache_ref<@kv, 7>, #kerf.result_ref<1>]
+    rows work_items origin "layers.7.attention" bytes <0, 1024, 0, 0, 0, 0, 512> operations <0, 0, 0, 0, 0, 1024>
 }
 
 // A program without dispatches: a model whose step does nothing is still a model.
@@ -209,16 +215,16 @@ kerf.program @empty slots [] {
 
 // CHECK: kerf.variant @avx2 attention_tile 4 {
 kerf.variant @avx2 attention_tile 4 {
-  // CHECK-NEXT: kerf.kernel @embed extent tokens tile 1 columns 1 stack 0
-  kerf.kernel @embed extent tokens tile 1 columns 1 stack 0
+  // CHECK-NEXT: kerf.kernel @embed tile 1 columns 1 stack 0
+  kerf.kernel @embed tile 1 columns 1 stack 0
   // CHECK-NEXT: func.func @embed
-  func.func @embed(%operands: !llvm.ptr, %extents: !llvm.ptr, %task: i64) { return }
+  func.func @embed(%operands: !llvm.ptr, %rows: i64, %task: i64) { return }
 }
 
 // Compiled: the functions are a file in the resources.
 // CHECK: kerf.variant @avx512 attention_tile 4 object dense_resource<avx512> : tensor<3xi8> {
 kerf.variant @avx512 attention_tile 4 object dense_resource<avx512> : tensor<3xi8> {
-  kerf.kernel @embed extent tokens tile 1 columns 1 stack 0
+  kerf.kernel @embed tile 1 columns 1 stack 0
 }
 
 // CHECK: avx512: "0x01000000010203"

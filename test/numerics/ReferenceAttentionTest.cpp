@@ -217,7 +217,24 @@ TEST(ReferenceRopeAppend, equals_norm_rope_and_append_without_rounding_between) 
     }
 }
 
-TEST(ReferenceAttention, equals_softmax_in_f64) {
+// A mask, and the keys [first, end) that the row at `position` of a sequence of `length` tokens sees by it.
+struct MaskCase {
+  const char *text;
+  int64_t behind, ahead;
+  int64_t first(int64_t position) const { return std::max<int64_t>(0, position + 1 - behind); }
+  int64_t end(int64_t position, int64_t length) const { return std::min(length, position + 1 + ahead); }
+};
+constexpr int64_t far = 1 << 20;
+const MaskCase masks[] = {{"#kerf.causal", far, 0},
+                          {"#kerf.window<1>", 1, 0},
+                          {"#kerf.window<3>", 3, 0},
+                          {"#kerf.window<40>", 40, 0},
+                          {"#kerf.bidirectional", far, far}};
+
+class ReferenceAttention : public testing::TestWithParam<MaskCase> {};
+
+TEST_P(ReferenceAttention, equals_softmax_in_f64) {
+  const MaskCase &mask = GetParam();
   std::mt19937 random(15);
   const int64_t queryHeads = 4, queryWidth = queryHeads * size, context = 37;
   const double scale = 0.40824829;
@@ -229,7 +246,7 @@ TEST(ReferenceAttention, equals_softmax_in_f64) {
       Compiled program(groupOf(kept) + "func.func @f(%x: " + x + ", %batch: !kerf.batch, %c: !kerf.cache) -> (" + y +
                        (partial ? ", " + l : "") + ") {\n" + initLike(x, queryWidth, out) +
                        initLike(x, queryHeads, Element::F32, "linit") +
-                       "  %work = kerf.work_list of %batch group @kv mask #kerf.causal\n  %y" +
+                       "  %work = kerf.work_list of %batch group @kv mask " + mask.text + "\n  %y" +
                        (partial ? ", %l" : "") +
                        " = kerf.attention %x, %work, %c group @kv plane 1 scale 0.40824829 outs(%init : " + y + ") " +
                        (partial ? "lse(%linit : " + l + ") " : "") + ": " + x + (partial ? " -> " + l : "") +
@@ -262,7 +279,8 @@ TEST(ReferenceAttention, equals_softmax_in_f64) {
           for (int64_t head = 0; head < queryHeads; ++head) {
             std::vector<double> scores;
             double scoreError = 0, maximum = -INFINITY, total = 0, largest = 0;
-            for (int64_t j = 0; j <= indices[row]; ++j) {
+            const int64_t first = mask.first(indices[row]), end = mask.end(indices[row], batch.lengths[sequences[row]]);
+            for (int64_t j = first; j < end; ++j) {
               double score = 0, magnitude = 0;
               for (int64_t i = 0; i < size; ++i) {
                 double term = queries.at(row, head * size + i) *
@@ -289,7 +307,7 @@ TEST(ReferenceAttention, equals_softmax_in_f64) {
             for (int64_t i = 0; i < size; ++i) {
               double sum = 0;
               for (size_t j = 0; j < scores.size(); ++j) {
-                double value = values.values[place(values, 1, sequences[row], j, head / 2, i)];
+                double value = values.values[place(values, 1, sequences[row], first + j, head / 2, i)];
                 largest = std::max(largest, std::abs(value));
                 sum += scores[j] * value;
               }
@@ -304,6 +322,12 @@ TEST(ReferenceAttention, equals_softmax_in_f64) {
       }
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(Masks, ReferenceAttention, testing::ValuesIn(masks), [](const auto &info) {
+  std::string name = info.param.text;
+  std::erase_if(name, [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); });
+  return name;
+});
 
 TEST(ReferenceAttentionMerge, joins_disjoint_keys) {
   std::mt19937 random(16);

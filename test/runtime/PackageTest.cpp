@@ -137,7 +137,7 @@ TEST_F(PackageTest, File) {
 }
 
 TEST_F(PackageTest, Manifest) {
-  refused([](FakePackage &p) { p.manifest.schema_major = 2; }, "schema version must be 1.x, got 2.0; use a newer");
+  refused([](FakePackage &p) { p.manifest.schema_major = 2; }, "schema version must be 1.x, got 2.1; use a newer");
   refused([](FakePackage &p) { p.manifest.schema_major = 0; }, "compile the model again");
   refused([](FakePackage &p) { p.manifest.build_id.pop_back(); }, "build id must be 32 bytes, got 31");
   refused([](FakePackage &p) { p.manifest.model_name = "../etc/x"; }, "model name must be");
@@ -159,12 +159,35 @@ TEST_F(PackageTest, Manifest) {
           "slot 1 of program 'step' must have no negative coefficient, got -1");
   refused([](FakePackage &p) { p.manifest.programs[0]->slots[1]->bytes->coefficients.resize(8); },
           "at most 7 coefficients, got 8");
+  refused([](FakePackage &p) { p.manifest.programs.clear(); }, "there must be a program, got none");
+  refused([](FakePackage &p) { p.manifest.programs[1]->results.clear(); },
+          "program 'encode' must state 1 to 64 results, got 0; compile the model again");
+  refused([](FakePackage &p) { p.manifest.programs[0]->results[0]->columns = 3; },
+          "logits of program 'step' must have a column for each of 264 token ids, got 3");
+  refused([](FakePackage &p) { p.manifest.programs[1]->results[0]->columns = 1u << 31; },
+          "result 0 of program 'encode' must have 1 to 2147483647 columns");
+  refused([](FakePackage &p) { p.manifest.programs[1]->results[0]->kind = schema::ResultKind(2); },
+          "result 0 of program 'encode' must be logits or vectors in f32, got kind 2");
+  refused([](FakePackage &p) { p.manifest.programs[1]->results[0]->element = schema::ElementType::BF16; },
+          "must be logits or vectors in f32, got kind 1 and element 2");
+  refused([](FakePackage &p) { p.manifest.programs[0]->work_lists[1]->group = 2; },
+          "work list 1 of program 'step' must be over one of 2 KV groups");
+  refused([](FakePackage &p) { p.manifest.programs[0]->work_lists[1]->behind = 0; }, "behind at least 1");
+  refused([](FakePackage &p) { p.manifest.programs[0]->work_lists[1]->ahead = -1; }, "ahead at least 0");
+  refused(
+      [](FakePackage &p) {
+        while (p.manifest.programs[0]->work_lists.size() <= 64)
+          p.manifest.programs[0]->work_lists.push_back(
+              std::make_unique<schema::WorkListT>(*p.manifest.programs[0]->work_lists[0]));
+      },
+      "must have at most 64 work lists, got 65");
   refused([](FakePackage &p) { p.manifest.generation->eos = {int32_t(kVocabulary)}; }, "must be below the vocabulary");
   refused([](FakePackage &p) { p.manifest.tokenizer->token_offsets[3] = 1 << 30; }, "tokenizer: ");
 }
 
 TEST_F(PackageTest, Library) {
-  refusedLibrary([](kerf_library &l) { l.abi_version = 2; }, "ABI version must be 1, got 2; use a newer Kerf runtime");
+  refusedLibrary([](kerf_library &l) { l.abi_version = 3; }, "ABI version must be 2, got 3; use a newer Kerf runtime");
+  refusedLibrary([](kerf_library &l) { l.abi_version = 1; }, "ABI version must be 2, got 1; compile the model again");
   refusedLibrary([](kerf_library &l) { l.struct_size = 8; }, "struct size must be at least");
   refusedLibrary([](kerf_library &l) { l.build_id[3] ^= 1; }, "build id of the library must be the package's");
   refusedLibrary([](kerf_library &l) { l.model_name = "other"; }, "model name must be the package's 'fake-model'");
@@ -181,24 +204,104 @@ TEST_F(PackageTest, Library) {
   std::copy_n(fakeLibrary().variants, 3, variants);
   variants[1].name = "avx2";
   refusedLibrary([](kerf_library &l) { l.variants = variants; }, "variant 1 must be 'wide', got 'avx2'");
-  static kerf_slot slots[3];
-  std::copy_n(fakeLibrary().programs[0].slots, 3, slots);
-  slots[2].bytes.coefficient[3] = 5;
-  static kerf_program program = fakeLibrary().programs[0];
-  program.slots = slots;
-  refusedLibrary([](kerf_library &l) { l.programs = &program; },
-                 "coefficient 3 of slot 2 of program 'step' must be the package's 4, got 5");
-  static kerf_program named = fakeLibrary().programs[0];
-  named.name = "stride";
-  refusedLibrary([](kerf_library &l) { l.programs = &named; }, "program 0 must be 'step', got 'stride'");
-  static kerf_operand operand = {KERF_OPERAND_CACHE, 1, 1, 0};
-  static kerf_dispatch dispatches[4];
-  std::copy_n(fakeLibrary().programs[0].dispatches, 4, dispatches);
-  dispatches[1].operands = &operand;
-  dispatches[1].operand_count = 1;
-  static kerf_program operands = fakeLibrary().programs[0];
-  operands.dispatches = dispatches;
-  refusedLibrary([](kerf_library &l) { l.programs = &operands; }, "operand of 'layers.0.append' must name something");
+  refusedLibrary([](kerf_library &l) { l.program_size -= 8; }, "table of programs must be there, aligned");
+  refusedLibrary([](kerf_library &l) { l.group_size += 1; }, "table of KV groups must be there, aligned");
+  refusedLibrary([](kerf_library &l) { l.variants = nullptr; }, "table of variants must be there, aligned");
+  refusedLibrary([](kerf_library &l) { l.weight_bytes = nullptr; }, "sizes of weights must be there");
+}
+
+TEST_F(PackageTest, LibraryPrograms) {
+  // Changes the program "step" through a copy of what `change` may write to.
+  struct Copy {
+    kerf_program programs[2];
+    kerf_slot slots[4];
+    kerf_dispatch dispatches[5];
+    kerf_work_list lists[2];
+    kerf_result results[1];
+    kerf_operand operand = {KERF_OPERAND_SLOT, 0, 0, 0};
+  };
+  auto refusedProgram = [&](const std::function<void(Copy &)> &change, const std::string &message) {
+    Copy copy;
+    const kerf_program &step = fakeLibrary().programs[0];
+    std::copy_n(fakeLibrary().programs, 2, copy.programs);
+    std::copy_n(step.slots, 4, copy.slots);
+    std::copy_n(step.dispatches, 5, copy.dispatches);
+    std::copy_n(step.work_lists, 2, copy.lists);
+    std::copy_n(step.results, 1, copy.results);
+    copy.dispatches[1].operands = &copy.operand;
+    copy.dispatches[1].operand_count = 1;
+    copy.programs[0].slots = copy.slots;
+    copy.programs[0].dispatches = copy.dispatches;
+    copy.programs[0].work_lists = copy.lists;
+    copy.programs[0].results = copy.results;
+    change(copy);
+    refusedLibrary([&](kerf_library &l) { l.programs = copy.programs; }, message);
+  };
+  refusedProgram([](Copy &c) { c.slots[3].bytes.coefficient[3] = 5; },
+                 "coefficient 3 of slot 3 of program 'step' must be the package's 4, got 5");
+  refusedProgram([](Copy &c) { c.slots[3].bytes.coefficient[KERF_EXTENT_KNOWN] = 1; },
+                 "coefficient 7 of slot 3 of program 'step' must be the package's 0, got 1");
+  refusedProgram([](Copy &c) { c.programs[0].name = "stride"; }, "program 0 must be 'step', got 'stride'");
+  refusedProgram([](Copy &c) { c.operand = {KERF_OPERAND_CACHE, 1, 1, 0}; },
+                 "operand of 'layers.0.append' must name something");
+  refusedProgram([](Copy &c) { c.operand = {KERF_OPERAND_STEP, KERF_STEP_WORK_ITEMS, 2, 0}; },
+                 "operand of 'layers.0.append' must name something that exists, got kind 2, index 3, plane 2");
+  refusedProgram([](Copy &c) { c.operand = {KERF_OPERAND_RESULT, 1, 0, 0}; },
+                 "operand of 'layers.0.append' must name something that exists, got kind 4, index 1");
+  refusedProgram([](Copy &c) { c.operand.reserved = 1; }, "plane 0, reserved 1");
+  refusedProgram([](Copy &c) { c.dispatches[1].operand_size = 12; },
+                 "table of operands of dispatch 1 of program 'step'");
+  refusedProgram([](Copy &c) { c.dispatches[1].kernel = 5; }, "kernel of dispatch 1 of program 'step' must be below 5");
+  refusedProgram([](Copy &c) { c.dispatches[1].extent = KERF_EXTENT_ATTENDED; },
+                 "rows of dispatch 1 of program 'step' must be counted by an extent below 5, got 5");
+  refusedProgram([](Copy &c) { c.dispatches[1].bytes.coefficient[9] = 1; },
+                 "coefficient 9 of the bytes of dispatch 1 of program 'step' must be 0, as reserved, got 1");
+  refusedProgram([](Copy &c) { c.dispatches[1].operations.coefficient[1] = -1; },
+                 "coefficient 1 of the operations of dispatch 1 of program 'step' must be at least 0, got -1");
+  refusedProgram([](Copy &c) { c.lists[1].behind = 6; },
+                 "work list 1 of program 'step' must be the package's over group 1, behind 5, ahead 0, got 1, 6, 0");
+  refusedProgram([](Copy &c) { c.lists[0].reserved = 1; }, "reserved 1");
+  refusedProgram([](Copy &c) { c.programs[0].work_list_count = 1; }, "work list count of program 'step'");
+  refusedProgram([](Copy &c) { c.results[0].extent = KERF_EXTENT_TOKENS; },
+                 "result 0 of program 'step' must be the package's of kind 0, extent 3, 264 columns");
+  refusedProgram([](Copy &c) { c.results[0].element = 1; }, "got 0, 3, 264, 1");
+  refusedProgram([](Copy &c) { c.programs[0].result_count = 2; }, "result count of program 'step'");
+}
+
+// Tables of a later compiler, whose elements are longer, are read alike.
+TEST_F(PackageTest, LongerElements) {
+  struct LongKernel {
+    kerf_kernel known;
+    uint64_t appended;
+  };
+  struct LongProgram {
+    kerf_program known;
+    uint64_t appended;
+  };
+  LongKernel kernels[5];
+  for (uint32_t i = 0; i < 5; ++i)
+    kernels[i] = {fakeLibrary().variants[0].kernels[i], ~uint64_t(0)};
+  kerf_variant variants[3];
+  std::copy_n(fakeLibrary().variants, 3, variants);
+  variants[0].kernels = &kernels[0].known;
+  variants[0].kernel_size = sizeof(LongKernel);
+  const LongProgram programs[] = {{fakeLibrary().programs[0], 1}, {fakeLibrary().programs[1], 2}};
+  kerf_library library = fakeLibrary();
+  library.variants = variants;
+  library.programs = &programs[0].known;
+  library.program_size = sizeof(LongProgram);
+  FakePackage().write(folder.file("long.kerf"));
+  const kerf_model_options options = {sizeof options, 0, "narrow"};
+  kerf_model *model = nullptr;
+  ASSERT_EQ(kerf_model_open(folder.file("long.kerf").c_str(), &library, &options, &model, &error), KERF_OK)
+      << error.message;
+  {
+    OpenContext context(model, planOf(16, 1));
+    const std::vector<int32_t> ids = randomIds(1, 9);
+    ASSERT_EQ(context.step({{context.create(), ids}}), KERF_OK) << context.error.message;
+    EXPECT_EQ(context.row(0), referenceLogits(FakePackage().weights, ids));
+  }
+  kerf_model_close(model);
 }
 
 TEST_F(PackageTest, Checksums) {

@@ -42,14 +42,14 @@ TEST_F(PlanTest, DefaultsAndCertificate) {
   EXPECT_EQ(report.threads, 2u);
   EXPECT_EQ(report.max_work_items, 22u); // tile of 3, one sequence: ceil(64 / 3)
   EXPECT_EQ(report.weights, kVocabulary * 36u);
-  // Slots: 64 rows of 16 bytes, twice; 100 + 8 S + 4 R + 16 W rounded up to 64.
+  // Slots: 64 rows of 16 bytes, three times; 100 + 8 S + 4 R + 16 W rounded up to 64.
   EXPECT_EQ(report.arena, 4096u);
   // Group 0: 16 pages of 64 bytes in two planes; group 1: 22 pages of 48 bytes.
   EXPECT_EQ(report.cache, 2u * 4096);
-  EXPECT_EQ(report.logits, 4096u);
+  EXPECT_EQ(report.results, 4096u);
   EXPECT_EQ(report.stacks, 2 * (512 + kThreadStack));
-  EXPECT_EQ(report.total, report.weights + report.manifest + report.cache + report.arena + report.step + report.logits +
-                              report.sampler + report.sequences + report.stacks);
+  EXPECT_EQ(report.total, report.weights + report.manifest + report.cache + report.arena + report.step +
+                              report.results + report.sampler + report.sequences + report.stacks);
   ASSERT_EQ(kerf_model_certificate(model.handle, 2, nullptr, &certificate, &error), KERF_OK);
   certificate.available = report.available; // the system's free memory moves
   EXPECT_EQ(std::memcmp(&report, &certificate, sizeof report), 0);

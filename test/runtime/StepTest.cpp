@@ -1,6 +1,7 @@
 // The step: paging, ragged batches, forks, and that a failed step changes nothing. Every test runs with poisoned
 // memory, and every comparison is of bits.
-#include "runtime/cpu/Dispatcher.h"
+#include "runtime/context/Context.h"
+#include "runtime/support/Error.h"
 #include "test/runtime/fake/Fixture.h"
 
 #include <atomic>
@@ -346,29 +347,67 @@ TEST_F(StepTest, SmallDispatchesStayOnOneThread) {
     strange = caller;
     // Two tasks that wait for each other, a while: on two threads both arrive.
     const kerf_kernel kernel = {"meet",
-                                [](void *const *, const int64_t *, int64_t) {
+                                [](void *const *, int64_t, int64_t) {
                                   if (std::this_thread::get_id() != self)
                                     strange = std::this_thread::get_id();
                                   ++waiting;
                                   for (int i = 0; i < 2000 && waiting < 2; ++i)
                                     std::this_thread::sleep_for(std::chrono::milliseconds(1));
                                 },
-                                KERF_EXTENT_ONE,
-                                1,
-                                2,
-                                0,
-                                0};
-    const kerf_variant variant = {"v", 0, 1, 1, &kernel};
-    const kerf_dispatch dispatch = {0, 0, nullptr, "here", {{bytes, 0, 0, 0, 0, 0, 0}}, {}};
-    const kerf_program program = {"step", 1, 0, &dispatch, nullptr};
+                                1, 2, 0};
+    const kerf_variant variant = {"v", 0, 1, sizeof kernel, 1, 0, &kernel};
+    const kerf_dispatch dispatch = {0, KERF_EXTENT_ONE, 0, sizeof(kerf_operand), nullptr, "here", {{bytes}}, {}};
+    kerf_program program = {};
+    program.dispatch_count = 1, program.dispatch_size = sizeof dispatch, program.dispatches = &dispatch;
     kerf::rt::Dispatcher dispatcher(program, variant, [](const kerf_operand &) { return nullptr; });
     const std::atomic<bool> cancel{false};
-    EXPECT_TRUE(dispatcher.run(pool, {1}, cancel));
+    const kerf::rt::Extents extents = {1};
+    EXPECT_TRUE(dispatcher.run(pool, {&extents, 1}, cancel));
     return strange.load() != caller;
   };
   EXPECT_FALSE(spread(1000));
   EXPECT_TRUE(spread(1 << 20));
   EXPECT_TRUE(spread(0)) << "unknown costs are not small ones";
+}
+
+// A program whose rows see ahead: ragged texts, each whole, with a vector for each; no logits, no text in pieces.
+TEST_F(StepTest, EncodesWholeTexts) {
+  OpenContext context(model.handle, planOf(64, 3));
+  kerf::rt::Context &inner = context.handle->impl;
+  const uint32_t encode = inner.model().needProgram("encode", "the test");
+  const std::vector<int32_t> texts[] = {randomIds(1, 1), randomIds(2, 20), randomIds(3, 13)};
+  std::vector<kerf_step_entry> entries;
+  for (const std::vector<int32_t> &text : texts)
+    entries.push_back({context.create(), text.data(), uint32_t(text.size()), KERF_LOGITS_NONE});
+  const kerf_step step = {sizeof step, sizeof(kerf_step_entry), 3, entries.data()};
+  inner.run(encode, step);
+  ASSERT_EQ(inner.resultRows(0), 3u);
+  EXPECT_EQ(inner.resultRows(1), 0u);
+  for (uint32_t i = 0; i < 3; ++i) {
+    const float *row = inner.resultRow(0, i);
+    EXPECT_EQ(std::vector<float>(row, row + kHidden), referenceVector(model.weights, texts[i])) << i;
+  }
+  EXPECT_EQ(inner.resultRow(0, 3), nullptr);
+  EXPECT_EQ(kerf_context_logit_rows(context.handle), 0u) << "vectors are no logits";
+  EXPECT_EQ(kerf_context_logits(context.handle, 0), nullptr);
+
+  auto refused = [&](const std::string &message) {
+    try {
+      inner.run(encode, step);
+      ADD_FAILURE() << "must be refused: " << message;
+    } catch (const kerf::rt::Error &error) {
+      EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
+    }
+    EXPECT_EQ(inner.resultRows(0), 0u) << "a failed step gives nothing";
+  };
+  refused("sequence of entry 0 must be empty, since program 'encode' takes a text as a whole, got 1 tokens");
+  entries[0].logits = KERF_LOGITS_LAST;
+  refused("logits of entry 0 must be none, since program 'encode' gives none");
+  EXPECT_THROW(inner.model().needProgram("draft", "a draft"), kerf::rt::Error);
+
+  // The other program goes on over the same cache.
+  ASSERT_EQ(context.step({{entries[1].sequence, {7}}}), KERF_OK) << context.error.message;
+  EXPECT_EQ(context.row(0), reference(join(texts[1], {7})));
 }
 
 TEST_F(StepTest, Profile) {
@@ -387,7 +426,16 @@ TEST_F(StepTest, Profile) {
   EXPECT_GT(row.nanoseconds, 0u);
   EXPECT_EQ(row.bytes, 2 * 1048576 + kHidden * 12.0 * (10 + 11));
   EXPECT_EQ(row.operations, kHidden * 6.0 * (55 + 11));
-  EXPECT_EQ(kerf_context_profile_row(context.handle, 4, &row, nullptr), KERF_BAD_ARGUMENT);
+  // Costs of a window count the keys that are seen through it: 1 to 5, then 5; in all of 10 and of the last 5 + 1.
+  ASSERT_EQ(kerf_context_profile_row(context.handle, 3, &row, nullptr), KERF_OK);
+  EXPECT_STREQ(row.origin, "layers.0.window");
+  EXPECT_EQ(row.bytes, 10.0 + 5);
+  EXPECT_EQ(row.operations, (1 + 2 + 3 + 4 + 6 * 5.0) + 5);
+  // Rows of the other programs follow.
+  ASSERT_EQ(kerf_context_profile_row(context.handle, 8, &row, nullptr), KERF_OK);
+  EXPECT_STREQ(row.origin, "last");
+  EXPECT_EQ(row.calls, 0u);
+  EXPECT_EQ(kerf_context_profile_row(context.handle, 9, &row, nullptr), KERF_BAD_ARGUMENT);
 }
 
 } // namespace

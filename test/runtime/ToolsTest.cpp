@@ -148,12 +148,15 @@ TEST_F(ToolsTest, Inspect) {
   Output output = run(KERF_INSPECT, package + " -T 16 -S 2 --context 32 --threads 1 --weights --slots --verify");
   EXPECT_EQ(output.status, 0) << output.err;
   for (const char *part :
-       {"fake-model: FakeForCausalLM", "arena of 'step'   100 + 32 T + 8 S + 4 R + 16 W",
+       {"fake-model: FakeForCausalLM", "arena of 'step'   100 + 48 T + 8 S + 4 R + 16 W",
         "at T = 16, S = 2, context = 32", "pages: S * ceil(context / 4)", "from checkpoint.embedding", "config.json",
-        "verified: manifest and 3 weights", "logits    1056 R", "slot2"})
+        "verified: manifest and 3 weights", "results of 'step'   1056 R", "results of 'encode'   16 S",
+        "causal within 5 over KV 'group1'", "gives vectors of 4", "slot2"})
     EXPECT_TRUE(contains(output.out, part)) << part << "\n" << output.out;
   output = run(KERF_INSPECT, package + " --json");
-  EXPECT_TRUE(contains(output.out, "\"config.json\": \"00ff\"")) << output.out;
+  for (const char *part : {"\"config.json\": \"00ff\"", "\"mask\": \"causal within 5\"", "\"mask\": \"bidirectional\"",
+                           "\"kind\": \"vectors\""})
+    EXPECT_TRUE(contains(output.out, part)) << part << "\n" << output.out;
   std::string bytes = readFile(package);
   bytes[bytes.size() - 70] ^= 1;
   writeFile(package, bytes);

@@ -32,6 +32,14 @@ struct FormatSum {
 };
 using FormatKey = std::pair<std::string, std::string>;
 
+kerf_linear_form sum(const std::vector<kerf_linear_form> &forms) {
+  kerf_linear_form total = {};
+  for (const kerf_linear_form &form : forms)
+    for (unsigned e = 0; e < KERF_EXTENT_KNOWN; ++e)
+      __builtin_add_overflow(total.coefficient[e], form.coefficient[e], &total.coefficient[e]);
+  return total;
+}
+
 struct Report {
   explicit Report(const Options &options) : package(options.path), terms(certificateTerms(package)) {
     report = evaluateCertificate(terms, resolveCeilings(terms, options.threads, options.ceilings));
@@ -52,13 +60,7 @@ struct Report {
     return count;
   }
   // The arena of a program as one form: slots lie one after another, each rounded up to 64 bytes.
-  kerf_linear_form arenaForm(size_t program) const {
-    kerf_linear_form sum = {};
-    for (const kerf_linear_form &slot : terms.programs[program])
-      for (unsigned e = 0; e < KERF_EXTENT_COUNT; ++e)
-        __builtin_add_overflow(sum.coefficient[e], slot.coefficient[e], &sum.coefficient[e]);
-    return sum;
-  }
+  kerf_linear_form arenaForm(size_t program) const { return sum(terms.programs[program].slots); }
 
   Package package;
   CertificateTerms terms;
@@ -98,9 +100,28 @@ struct Term {
 std::vector<Term> memoryTerms(const kerf_plan_report &r) {
   return {{"weights (mapped)", r.weights}, {"manifest and tokenizer", r.manifest},
           {"KV cache", r.cache},           {"activation arena", r.arena},
-          {"step arrays", r.step},         {"logits", r.logits},
+          {"step arrays", r.step},         {"results", r.results},
           {"sampler", r.sampler},          {"page tables and records", r.sequences},
           {"thread stacks", r.stacks}};
+}
+
+// Where rows of a work list see keys.
+std::string maskText(const schema::WorkList &list) {
+  auto bound = [](int32_t positions) {
+    return positions == KERF_UNBOUNDED ? std::string("all") : std::to_string(positions);
+  };
+  if (list.behind() == KERF_UNBOUNDED && list.ahead() == 0)
+    return "causal";
+  if (list.behind() == KERF_UNBOUNDED && list.ahead() == KERF_UNBOUNDED)
+    return "bidirectional";
+  if (list.ahead() == 0)
+    return "causal within " + bound(list.behind());
+  return "within " + bound(list.behind()) + " behind and " + bound(list.ahead()) + " ahead";
+}
+
+std::string resultText(const schema::Result &result) {
+  return (result.kind() == schema::ResultKind::Logits ? "logits of " : "vectors of ") +
+         std::to_string(result.columns());
 }
 
 void printManifest(const Report &r) {
@@ -112,9 +133,17 @@ void printManifest(const Report &r) {
               m.schema_minor());
   std::printf("  build id      %s\n", hexDigits(m.build_id()->data(), 32).c_str());
   std::printf("  target        %s; variants %s\n", m.target()->c_str(), joined(m.variants(), ", ").c_str());
-  for (const schema::Program *program : *m.programs())
-    std::printf("  program       %s: %u dispatches, %u a layer\n", program->name()->c_str(), program->dispatches(),
+  for (const schema::Program *program : *m.programs()) {
+    std::printf("  program       %s: %u dispatches, %u a layer; gives", program->name()->c_str(), program->dispatches(),
                 program->dispatches_per_layer());
+    for (uint32_t i = 0; i < program->results()->size(); ++i)
+      std::printf("%s %s", i ? "," : "", resultText(*program->results()->Get(i)).c_str());
+    std::printf("\n");
+    if (program->work_lists())
+      for (const schema::WorkList *list : *program->work_lists())
+        std::printf("  attention     %s over KV '%s'\n", maskText(*list).c_str(),
+                    m.groups()->Get(list->group())->name()->c_str());
+  }
   const schema::Tokenizer *tokenizer = m.tokenizer();
   if (tokenizer)
     std::printf("  tokenizer     %u tokens\n",
@@ -140,12 +169,14 @@ void printCertificate(const Report &r, const Options &options) {
     std::printf("  arena of '%s'   %s\n", r.manifest().programs()->Get(uint32_t(p))->name()->c_str(),
                 formatForm(r.arenaForm(p)).c_str());
     if (options.slots)
-      for (size_t s = 0; s < r.terms.programs[p].size(); ++s)
+      for (size_t s = 0; s < r.terms.programs[p].slots.size(); ++s)
         std::printf("    %-32s %s\n",
                     textOr(r.manifest().programs()->Get(uint32_t(p))->slots()->Get(uint32_t(s))->name(), ""),
-                    formatForm(r.terms.programs[p][s]).c_str());
+                    formatForm(r.terms.programs[p].slots[s]).c_str());
   }
-  std::printf("  logits    %llu R\n", (unsigned long long)r.terms.vocabulary * sizeof(float));
+  for (size_t p = 0; p < r.terms.programs.size(); ++p)
+    std::printf("  results of '%s'   %s\n", r.manifest().programs()->Get(uint32_t(p))->name()->c_str(),
+                formatForm(sum(r.terms.programs[p].results)).c_str());
   std::printf("  stacks    %llu a thread\n", (unsigned long long)(r.terms.kernelStack + kThreadStack));
   std::printf("\nat T = %u, S = %u, context = %u, R = %u, W = %u, %u thread%s\n", c.max_tokens, c.max_sequences,
               c.context, c.max_logit_rows, c.max_work_items, c.threads, c.threads == 1 ? "" : "s");
@@ -214,10 +245,27 @@ void printJson(const Report &r, const Options &options) {
     json.value("dispatches_per_layer", program.dispatches_per_layer());
     json.value("arena", formatForm(r.arenaForm(p)));
     json.beginArray("slots");
-    for (uint32_t s = 0; s < r.terms.programs[p].size(); ++s) {
+    for (uint32_t s = 0; s < r.terms.programs[p].slots.size(); ++s) {
       json.beginObject();
       json.value("name", textOr(program.slots()->Get(s)->name(), ""));
-      json.value("bytes", formatForm(r.terms.programs[p][s]));
+      json.value("bytes", formatForm(r.terms.programs[p].slots[s]));
+      json.endObject();
+    }
+    json.endArray();
+    json.beginArray("work_lists");
+    for (uint32_t i = 0; program.work_lists() && i < program.work_lists()->size(); ++i) {
+      const schema::WorkList &list = *program.work_lists()->Get(i);
+      json.beginObject();
+      json.value("kv_group", m.groups()->Get(list.group())->name()->c_str());
+      json.value("mask", maskText(list));
+      json.endObject();
+    }
+    json.endArray();
+    json.beginArray("results");
+    for (const schema::Result *result : *program.results()) {
+      json.beginObject();
+      json.value("kind", result->kind() == schema::ResultKind::Logits ? "logits" : "vectors");
+      json.value("columns", result->columns());
       json.endObject();
     }
     json.endArray();

@@ -156,7 +156,7 @@ KERF_API kerf_code kerf_detokenize(const kerf_model *model, const int32_t *ids, 
 typedef struct kerf_context_options {
   uint32_t struct_size;
   uint32_t threads; ///< 0: as many as affinity and CPU quota allow
-  uint32_t poison;  ///< nonzero (debugging): fill arena, logits and fresh KV pages with NaN before use
+  uint32_t poison;  ///< nonzero (debugging): fill arena, results and fresh KV pages with NaN before use
 } kerf_context_options;
 
 /// Makes a context with its own thread pool and no memory yet: kerf_context_plan comes next. `options` may be NULL. On
@@ -195,7 +195,7 @@ typedef struct kerf_plan_report {
   uint64_t cache;     ///< KV pages
   uint64_t arena;     ///< activations
   uint64_t step;      ///< token, slot, page and work arrays
-  uint64_t logits;    ///< max_logit_rows rows of f32
+  uint64_t results;   ///< what a program gives: max_logit_rows rows of logits, or a vector for each sequence; f32
   uint64_t sampler;   ///< scratch of kerf_generate
   uint64_t sequences; ///< page tables, reference counts and the context's own records
   uint64_t stacks;    ///< the stack that kernels may touch, over all threads

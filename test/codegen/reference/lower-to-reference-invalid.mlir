@@ -24,8 +24,16 @@ func.func @sum_of_terms() -> tensor<3xf32> {
 
 // -----
 
-// expected-error@below {{arguments must be tensors, batches, work lists or caches, got 'index'}}
+// expected-error@below {{arguments must be tensors, batches or caches, got 'index'}}
 func.func @index_argument(%n: index, %batch: !kerf.batch) {
+  return
+}
+
+// -----
+
+// A work list has its mask from the op that makes it.
+// expected-error@below {{arguments must be tensors, batches or caches, got '!kerf.work_list'}}
+func.func @work_list_argument(%work: !kerf.work_list, %batch: !kerf.batch) {
   return
 }
 

@@ -124,13 +124,11 @@ public:
   }
   /// Runs all tasks of a step in some order.
   void operator()(std::vector<void *> operands, int64_t rows) {
-    int64_t extents[KERF_EXTENT_COUNT] = {1};
-    extents[info.extent] = rows;
     std::vector<int64_t> tasks((rows + info.tile - 1) / info.tile * info.columns);
     std::iota(tasks.begin(), tasks.end(), 0);
     std::shuffle(tasks.begin(), tasks.end(), random);
     for (int64_t task : tasks)
-      run(operands.data(), extents, task);
+      run(operands.data(), rows, task);
   }
 
   x86::KernelInfo info;

@@ -50,8 +50,6 @@ struct Compiled {
   }
   /// Seconds that the tasks of a step take, at best.
   double measure(std::vector<void *> operands, int64_t rows) {
-    int64_t extents[KERF_EXTENT_COUNT] = {1};
-    extents[info.extent] = rows;
     const int64_t tasks = (rows + info.tile - 1) / info.tile * info.columns;
     double best = 1e9;
     for (unsigned round = 0; round < rounds; ++round) {
@@ -59,7 +57,7 @@ struct Compiled {
       unsigned repeats = 0;
       do {
         for (int64_t task = 0; task < tasks; ++task)
-          run(operands.data(), extents, task);
+          run(operands.data(), rows, task);
         ++repeats;
       } while (now() - start < 0.02);
       best = std::min(best, (now() - start) / repeats);
@@ -111,9 +109,11 @@ void benchAttention(const Variant &variant, Element cache) {
 
   auto report = [&](const char *what, int64_t rows, int64_t first) {
     std::vector<kerf_work_item> items;
-    for (int64_t row = 0; row < rows; row += variant.attentionTile)
+    for (int64_t row = 0; row < rows; row += variant.attentionTile) {
+      const int32_t count = std::min<int64_t>(variant.attentionTile, rows - row);
       items.push_back(
-          {int32_t(row), int32_t(std::min<int64_t>(variant.attentionTile, rows - row)), 0, int32_t(first + row)});
+          {int32_t(row), count, 0, int32_t(first + row), 0, int32_t(first + row + count), KERF_UNBOUNDED, 0});
+    }
     const double seconds = attention.measure(
         {queries.data(), items.data(), begin.data(), pages.data(), aligned(plane), output.data()}, items.size());
     const double seen = rows * double(first) + rows * (rows + 1) / 2.0;

@@ -47,6 +47,16 @@ public:
   std::unique_ptr<Tensor> memory;
 };
 
+/// How far rows see, as work items say it.
+struct Mask {
+  int32_t behind = KERF_UNBOUNDED, ahead = 0;
+  /// The keys [first, end) that some of the rows [position, position + count) of a sequence see.
+  int64_t first(int64_t position) const { return std::max<int64_t>(0, position + 1 - behind); }
+  int64_t end(int64_t position, int64_t count, int64_t length) const {
+    return std::min(length, position + count + ahead);
+  }
+};
+
 /// Rows of one sequence in a step.
 struct Part {
   int32_t sequence;
@@ -84,9 +94,13 @@ public:
     std::vector<int32_t> items;
     int64_t rows = 0, itemCount = 0;
     for (const Part &part : parts) {
-      for (int64_t at = 0; at < part.count; at += tile, ++itemCount)
-        for (int64_t field : {rows + at, std::min(tile, part.count - at), int64_t(part.sequence), part.first + at})
+      for (int64_t at = 0; at < part.count; at += tile, ++itemCount) {
+        const int64_t count = std::min(tile, part.count - at), position = part.first + at;
+        for (int64_t field :
+             {rows + at, count, int64_t(part.sequence), position, mask.first(position),
+              mask.end(position, count, lengths[part.sequence]), int64_t(mask.behind), int64_t(mask.ahead)})
           items.push_back(field);
+      }
       rows += part.count;
     }
     const size_t columns = spec.queryHeads * spec.headDim;
@@ -132,6 +146,8 @@ public:
 
   const AttentionSpec spec;
   const std::vector<int64_t> lengths;
+  /// The same kernel serves all masks of a kind.
+  Mask mask;
   const Variant &variant;
   std::mt19937 random;
   Cache cache;
@@ -141,14 +157,15 @@ public:
 private:
   void checkRow(int64_t sequence, int64_t position, int64_t head, const Tensor &output, size_t at, const Tensor &lse,
                 size_t lseAt) {
-    const int64_t keyHead = head / (spec.queryHeads / spec.kvHeads), seen = position + 1;
+    const int64_t keyHead = head / (spec.queryHeads / spec.kvHeads), first = mask.first(position);
+    const int64_t seen = mask.end(position, 1, lengths[sequence]) - first;
     std::vector<double> scores(seen);
     double greatest = -INFINITY, magnitude = 0;
     for (int64_t key = 0; key < seen; ++key) {
       double sum = 0, size = 0;
       for (int64_t d = 0; d < spec.headDim; ++d) {
         const double product = double(queries[sequence]->get((position * spec.queryHeads + head) * spec.headDim + d)) *
-                               cache.memory->get(cache.key(cache.slot(sequence, key), keyHead, d));
+                               cache.memory->get(cache.key(cache.slot(sequence, first + key), keyHead, d));
         sum += product;
         size += std::fabs(product);
       }
@@ -167,7 +184,7 @@ private:
     for (int64_t d = 0; d < spec.headDim; ++d) {
       double sum = 0, size = 0;
       for (int64_t key = 0; key < seen; ++key) {
-        const double value = cache.memory->get(cache.value(cache.slot(sequence, key), keyHead, d));
+        const double value = cache.memory->get(cache.value(cache.slot(sequence, first + key), keyHead, d));
         sum += scores[key] / total * value;
         size += scores[key] / total * std::fabs(value);
       }
@@ -193,20 +210,28 @@ private:
 
 class Attention : public VariantTest {
 protected:
-  /// Checks values and that bits do not depend on how steps and items were cut.
-  void check(const AttentionSpec &spec, const std::vector<int64_t> &lengths) {
+  /// Checks values and that bits do not depend on how steps and items were cut, for each of some masks of one kind.
+  void check(AttentionSpec spec, const std::vector<int64_t> &lengths, const std::vector<Mask> &masks = {{}}) {
+    spec.behind = masks.front().behind != KERF_UNBOUNDED;
+    spec.ahead = masks.front().ahead != 0;
     SCOPED_TRACE("heads " + std::to_string(spec.queryHeads) + "/" + std::to_string(spec.kvHeads) + " headDim " +
                  std::to_string(spec.headDim) + " page " + std::to_string(spec.pageSize) + " " + nameOf(spec.queries) +
                  " " + nameOf(spec.cache) + " " + nameOf(spec.output));
     Problem problem(variant(), spec, lengths, spec.headDim + spec.queryHeads);
     const auto everything = problem.everything();
-    const Result whole = problem(everything, variant().attentionTile);
-    problem.check(everything, whole);
-    if (HasFatalFailure())
-      return;
-    for (int64_t tile : {1, 3, 7})
-      ASSERT_EQ(problem(everything, tile), whole) << "work items of " << tile;
-    checkCuts(problem, whole);
+    for (const Mask &mask : masks) {
+      SCOPED_TRACE("behind " + std::to_string(mask.behind) + " ahead " + std::to_string(mask.ahead));
+      problem.mask = mask;
+      const Result whole = problem(everything, variant().attentionTile);
+      problem.check(everything, whole);
+      if (HasFatalFailure())
+        return;
+      for (int64_t tile : {1, 3, 7})
+        ASSERT_EQ(problem(everything, tile), whole) << "work items of " << tile;
+      checkCuts(problem, whole);
+      if (HasFatalFailure())
+        return;
+    }
   }
 
   /// Prompts in pieces of random length, down to decoding one by one, with other sequences beside.
@@ -269,6 +294,29 @@ TEST_P(Attention, PageBoundaries) {
           {page - 1, page, page + 1, 2 * page, 15, 16, 17, 63, 64, 65, 1});
 }
 
+// Windows below, at and above the step of 64 keys, the block of 16, the page and the text.
+TEST_P(Attention, Windows) {
+  std::vector<Mask> masks;
+  for (int32_t behind : {1, 2, 15, 16, 17, 63, 64, 65, 100, 200})
+    masks.push_back({behind, 0});
+  for (int64_t page : {16, 64})
+    check({4, 2, 16, page, f32, bf16, f32, 0.25, true}, {1, 17, 64, 65, 150}, masks);
+  check({9, 3, 24, 32, bf16, f16, bf16, 0.25, true}, {90, 3}, masks);
+}
+
+TEST_P(Attention, Bidirectional) {
+  const std::vector<Mask> all = {{KERF_UNBOUNDED, KERF_UNBOUNDED}};
+  for (int64_t page : {16, 64})
+    check({4, 2, 16, page, f32, f32, f32, 0.25, true}, {1, 15, 16, 17, 63, 64, 65, 130}, all);
+  check({6, 1, 20, 16, bf16, bf16, bf16, 0.25, false}, {40, 7}, all);
+}
+
+TEST_P(Attention, WindowsToBothSides) {
+  const AttentionSpec spec{6, 2, 16, 32, f32, f32, f32, 0.25, true};
+  check(spec, {1, 40, 64, 131}, {{1, 1}, {3, 20}, {17, 16}, {64, 64}});
+  check(spec, {1, 40, 64, 131}, {{KERF_UNBOUNDED, 5}});
+}
+
 TEST_P(Attention, EmptyStep) {
   Problem problem(variant(), {2, 1, 8, 16, f32, f32, f32, 1, true}, {4}, 1);
   EXPECT_EQ(problem({}, 8), Result());
@@ -283,8 +331,10 @@ TEST_P(Attention, RandomShapes) {
     std::vector<int64_t> lengths(any(1, 5));
     for (int64_t &length : lengths)
       length = any(1, 150);
-    check({kvHeads * any(1, 7), kvHeads, 2 * any(1, 50), 16 * any(1, 6), f32, cache, f32, 0.3, bool(any(0, 1))},
-          lengths);
+    const Mask masks[] = {{}, {int32_t(any(1, 120)), 0}, {KERF_UNBOUNDED, KERF_UNBOUNDED}};
+    const AttentionSpec spec{kvHeads * any(1, 7), kvHeads, 2 * any(1, 50), 16 * any(1, 6), f32, cache, f32, 0.3,
+                             bool(any(0, 1))};
+    check(spec, lengths, {masks[round % 3]});
   }
 }
 
@@ -311,12 +361,31 @@ TEST_P(Attention, LaterRowsDoNotLeak) {
   }
 }
 
+// Keys and values that lie behind every window, however bad, leave all rows alone.
+TEST_P(Attention, EarlierKeysDoNotLeak) {
+  AttentionSpec spec{6, 2, 16, 16, f32, f32, f32, 0.25, true};
+  spec.behind = true;
+  // Ever shorter windows, so that what spoils one lies behind the next one too.
+  Problem problem(variant(), spec, {150}, 4);
+  for (int32_t behind : {64, 20, 9, 1}) {
+    problem.mask = {behind, 0};
+    const Result clean = problem({{0, 75, 75}}, 16);
+    for (int64_t position = 0; position < 76 - behind; ++position)
+      for (int64_t head = 0; head < 2; ++head)
+        for (int64_t d = 0; d < 16; ++d) {
+          problem.cache.memory->set(problem.cache.key(problem.cache.slot(0, position), head, d), NAN);
+          problem.cache.memory->set(problem.cache.value(problem.cache.slot(0, position), head, d), NAN);
+        }
+    ASSERT_EQ(problem({{0, 75, 75}}, 16), clean) << behind;
+  }
+}
+
 TEST_P(Attention, BlindRowsAreZero) {
   Problem problem(variant(), {3, 1, 8, 16, f32, bf16, f32, 1, true}, {20}, 5);
   Tensor queries(f32, 2 * 24), output(f32, 2 * 24), lse(f32, 2 * 3);
   queries.fill(problem.random);
   // The first of two rows stands before the first key.
-  Integers items({0, 2, 0, -1}), begin(problem.cache.begin), pages(problem.cache.pages);
+  Integers items({0, 2, 0, -1, 0, 1, KERF_UNBOUNDED, 0}), begin(problem.cache.begin), pages(problem.cache.pages);
   problem.kernel({queries.data(), items.data(), begin.data(), pages.data(), problem.cache.memory->data(), output.data(),
                   lse.data()},
                  1);

@@ -39,11 +39,12 @@ struct Compiled {
   }
 };
 
-/// A kernel that maps extent T elements from operand 0 to operand 1, a vector at a time and a masked tail.
+/// A kernel that maps as many elements as it has rows from operand 0 to operand 1, a vector at a time and a masked
+/// tail.
 Compiled compileMap(const Variant &variant, Element in, Element out,
                     llvm::function_ref<Value(KernelBuilder &, Value)> map) {
   return Compiled(variant, {{.alignment = 2}, {.alignment = 2, .written = true}}, [&](KernelBuilder &kernel) {
-    Value count = kernel.extent(KERF_EXTENT_TOKENS);
+    Value count = kernel.rows();
     unsigned lanes = variant.lanes;
     kernel.forEach(kernel.i64(0), count, lanes, [&](Value i) {
       Value mask = kernel.mask(kernel.sub(count, i), lanes);
@@ -58,8 +59,7 @@ template <typename Out, typename In> std::vector<Out> runMap(Compiled &compiled,
   GuardedBuffer in(input.size() * sizeof(In)), out(input.size() * sizeof(Out));
   std::memcpy(in.data(), input.data(), input.size() * sizeof(In));
   void *operands[] = {in.data(), out.data()};
-  int64_t extents[KERF_EXTENT_COUNT] = {1, static_cast<int64_t>(input.size())};
-  compiled.run(operands, extents, 0);
+  compiled.run(operands, static_cast<int64_t>(input.size()), 0);
   return std::vector<Out>(out.data<Out>(), out.data<Out>() + input.size());
 }
 
@@ -200,8 +200,7 @@ TEST_P(Builder, ReducesInOneOrder) {
   for (unsigned lane = 0; lane < lanes; ++lane)
     in.data<float>()[lane] = normal(random);
   void *operands[] = {in.data(), out.data()};
-  int64_t extents[KERF_EXTENT_COUNT] = {1};
-  compiled.run(operands, extents, 0);
+  compiled.run(operands, 1, 0);
   std::vector<float> tree(in.data<float>(), in.data<float>() + lanes);
   const float greatest = *std::max_element(tree.begin(), tree.end());
   for (unsigned half = lanes / 2; half; half /= 2)

@@ -233,7 +233,6 @@ void measure(Team &team, const Variant &variant, int64_t k, int64_t n) {
         reinterpret_cast<float *>(in)[i] = int32_t(random()) * 0x1p-31f;
       else
         reinterpret_cast<uint16_t *>(in)[i] = 0x3f00 | (random() & 0x80ff);
-    const int64_t extents[KERF_EXTENT_COUNT] = {1, rows};
     const int64_t tasks = (rows + info.tile - 1) / info.tile * info.columns;
     const double operations = 2.0 * rows * k * n * matrices;
     const double bytes = weightBytes + rows * double(k * bytesOf(input) + n * bytesOf(output));
@@ -260,7 +259,7 @@ void measure(Team &team, const Variant &variant, int64_t k, int64_t n) {
           char *copy = weights + (turn + repeat) % copies * weightBytes;
           void *linear[] = {in, copy, out}, *pair[] = {in, copy, copy + weightBytes / 2, out};
           for (int64_t task = begin; task < end; ++task)
-            run(gated ? pair : linear, extents, task);
+            run(gated ? pair : linear, rows, task);
         }
       });
       turn += repeats;

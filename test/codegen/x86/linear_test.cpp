@@ -135,12 +135,11 @@ public:
     if (layer.residual)
       operands.push_back(add.data());
     operands.push_back(inPlace ? add.data() : out.data());
-    int64_t extents[KERF_EXTENT_COUNT] = {1, rows};
     std::vector<int64_t> tasks((rows + info.tile - 1) / info.tile * info.columns);
     std::iota(tasks.begin(), tasks.end(), 0);
     std::shuffle(tasks.begin(), tasks.end(), random);
     for (int64_t task : tasks)
-      run(operands.data(), extents, task);
+      run(operands.data(), rows, task);
     EXPECT_TRUE(out.frontIntact() && add.frontIntact() && in.frontIntact());
     char *result = inPlace ? add.data<char>() : out.data<char>();
     return std::vector<char>(result, result + empty.size());

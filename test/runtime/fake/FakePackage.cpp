@@ -12,7 +12,7 @@ namespace {
 
 std::unique_ptr<schema::LinearFormT> form(const kerf_linear_form &from) {
   auto made = std::make_unique<schema::LinearFormT>();
-  made->coefficients.assign(from.coefficient, from.coefficient + KERF_EXTENT_COUNT);
+  made->coefficients.assign(from.coefficient, from.coefficient + KERF_EXTENT_KNOWN);
   return made;
 }
 
@@ -83,17 +83,33 @@ FakePackage::FakePackage(uint64_t seed) : weights(makeWeights(seed)) {
     group->page_bytes = library.groups[i].page_bytes;
     manifest.groups.push_back(std::move(group));
   }
-  auto program = std::make_unique<schema::ProgramT>();
-  program->name = "step";
-  program->dispatches = library.programs[0].dispatch_count;
-  program->dispatches_per_layer = 2;
-  for (uint32_t i = 0; i < library.programs[0].slot_count; ++i) {
-    auto slot = std::make_unique<schema::SlotT>();
-    slot->name = "slot" + std::to_string(i);
-    slot->bytes = form(library.programs[0].slots[i].bytes);
-    program->slots.push_back(std::move(slot));
+  for (uint32_t p = 0; p < library.program_count; ++p) {
+    const kerf_program &from = library.programs[p];
+    auto program = std::make_unique<schema::ProgramT>();
+    program->name = from.name;
+    program->dispatches = from.dispatch_count;
+    program->dispatches_per_layer = 2;
+    for (uint32_t i = 0; i < from.slot_count; ++i) {
+      auto slot = std::make_unique<schema::SlotT>();
+      slot->name = "slot" + std::to_string(i);
+      slot->bytes = form(from.slots[i].bytes);
+      program->slots.push_back(std::move(slot));
+    }
+    for (uint32_t i = 0; i < from.work_list_count; ++i) {
+      auto list = std::make_unique<schema::WorkListT>();
+      list->group = from.work_lists[i].group;
+      list->behind = from.work_lists[i].behind;
+      list->ahead = from.work_lists[i].ahead;
+      program->work_lists.push_back(std::move(list));
+    }
+    for (uint32_t i = 0; i < from.result_count; ++i) {
+      auto result = std::make_unique<schema::ResultT>();
+      result->kind = schema::ResultKind(from.results[i].kind);
+      result->columns = from.results[i].columns;
+      program->results.push_back(std::move(result));
+    }
+    manifest.programs.push_back(std::move(program));
   }
-  manifest.programs.push_back(std::move(program));
   uint32_t tile = 0;
   for (uint32_t i = 0; i < library.variant_count; ++i) {
     manifest.variants.push_back(library.variants[i].name);
