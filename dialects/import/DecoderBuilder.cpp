@@ -16,6 +16,8 @@
 #include "dialects/import/Checkpoint.h"
 #include "dialects/kerf/KerfDialect.h"
 
+#include "llvm/ADT/MapVector.h"
+
 #include <cmath>
 
 using namespace mlir;
@@ -46,6 +48,7 @@ private:
   Value linear(const Twine &name, const Twine &tensor, Value input, bool bias);
   Value norm(const Twine &name, const Twine &tensor, Value input, Type result);
   Value rope(const Twine &name, Value input, Type result);
+  Value &workList(int64_t window);
 
   Value attention(const std::string &name, const std::string &tensors, Value input, int64_t layer, Value &cache);
   Value mlp(const std::string &name, const std::string &tensors, Value input);
@@ -59,7 +62,9 @@ private:
   Type f32, compute;
   llvm::StringMap<RankedTensorType> symbols;
   /// Of the program: the number of rows that `empty` makes room for, and what every layer shares.
-  Value batch, rows, work, table;
+  Value batch, rows, table;
+  /// Work lists by window.
+  llvm::MapVector<int64_t, Value> work;
 };
 
 } // namespace
@@ -147,10 +152,16 @@ Value DecoderBuilder::attention(const std::string &name, const std::string &tens
   cache = KvAppendOp::create(b, at(name + ".append"), cache.getType(), key, value, batch, cache, group, plane);
   Location loc = at(name);
   Value init = empty(loc, config.heads * config.headDim, compute);
-  auto attended =
-      AttentionOp::create(b, loc, init.getType(), /*log_sum_exp=*/Type(), query, work, cache, group, plane,
-                          b.getF64FloatAttr(1 / std::sqrt(double(config.headDim))), init, /*lse_init=*/Value());
+  auto attended = AttentionOp::create(
+      b, loc, init.getType(), /*log_sum_exp=*/Type(), query, workList(config.windows[layer]), cache, group, plane,
+      b.getF64FloatAttr(1 / std::sqrt(double(config.headDim))), init, /*lse_init=*/Value());
   return linear(name + ".o", tensors + ".o_proj", attended.getResult(), config.outputBias);
+}
+
+/// What attention of a layer with such a window (0 for none) has to do: one work list for all of its kind.
+Value &DecoderBuilder::workList(int64_t window) {
+  // A window that no sequence fills is none.
+  return work[window < options.context ? window : 0];
 }
 
 static kerf::Activation toOp(MlpActivation activation) {
@@ -209,8 +220,12 @@ void DecoderBuilder::step(ModuleOp module) {
   auto indices = RankedTensorType::get({ShapedType::kDynamic}, b.getI32Type());
   rows = ExtentOp::create(b, loc, Extent::Tokens, batch);
   Value positions = BatchFieldOp::create(b, loc, indices, StepField::Positions, batch);
-  work =
-      WorkListOp::create(b, loc, batch, FlatSymbolRefAttr::get(b.getContext(), "kv"), CausalAttr::get(b.getContext()));
+  for (int64_t window : config.windows)
+    workList(window);
+  for (auto &[window, list] : work) {
+    Attribute mask = window ? Attribute(WindowAttr::get(b.getContext(), window)) : CausalAttr::get(b.getContext());
+    list = WorkListOp::create(b, loc, batch, FlatSymbolRefAttr::get(b.getContext(), "kv"), mask);
+  }
 
   Location embed = at("embed"), rope = at("rope");
   Value ids = BatchFieldOp::create(b, embed, indices, StepField::TokenIds, batch);

@@ -10,7 +10,8 @@
 using namespace kerf;
 using namespace llvm;
 
-static const DecoderArchitecture *const kArchitectures[] = {&llamaArchitecture, &qwen2Architecture, &qwen3Architecture};
+static const DecoderArchitecture *const kArchitectures[] = {
+    &llamaArchitecture, &mistralArchitecture, &ministralArchitecture, &qwen2Architecture, &qwen3Architecture};
 
 /// Bounds far above any model, so that products of sizes stay within 64 bits.
 static constexpr IntRange kSize{1, 1 << 24}, kLayers{1, 1 << 16}, kPositions{1, 1 << 30};
@@ -96,20 +97,6 @@ static void readTokens(ObjectReader &reader, DecoderConfig &config) {
   config.pad = optionalId("pad_token_id");
 }
 
-/// `layer_types` of transformers 5: one name for each layer.
-static void readLayerTypes(ObjectReader &reader, int64_t layers) {
-  if (!reader.has("layer_types"))
-    return reader.ignore("layer_types", "null means full attention");
-  std::vector<std::string> types = reader.strings("layer_types");
-  if (int64_t(types.size()) != layers)
-    reader.problem(
-        formatv("key 'layer_types' must have one entry for each of {0} layers, got {1}", layers, types.size()));
-  for (auto [layer, type] : enumerate(types))
-    if (type != "full_attention")
-      return reader.problem(
-          formatv("key 'layer_types' must hold \"full_attention\" only, got \"{0}\" for layer {1}", type, layer));
-}
-
 /// Keys that every configuration may have and that do not change what the model computes.
 static void ignoreCommon(ObjectReader &reader) {
   reader.ignore("_name_or_path", "says where the checkpoint was loaded from");
@@ -144,7 +131,6 @@ static void readCommon(ObjectReader &reader, DecoderConfig &config) {
   // Transformers' default for all architectures.
   config.rope = readRope(reader, config.maxPositions, /*defaultTheta=*/10000);
   readTokens(reader, config);
-  readLayerTypes(reader, config.layers);
   refuseQuantized(reader);
   ignoreCommon(reader);
 }
@@ -165,11 +151,41 @@ static void verifyRelations(ObjectReader &reader, DecoderConfig &config) {
     reader.problem(formatv("head_dim must be even, got {0}", config.headDim));
 }
 
-void kerf::readSlidingWindow(ObjectReader &reader) {
-  reader.allowOnly("use_sliding_window", false, "no layer has a window",
-                   "Kerf does not implement sliding-window attention for this architecture");
+int64_t kerf::readWindow(ObjectReader &reader) {
+  constexpr int64_t byDefault = 4096;
+  return reader.integerOr("sliding_window", reader.states("sliding_window") ? 0 : byDefault, kPositions);
+}
+
+void kerf::readQwenWindows(ObjectReader &reader, DecoderConfig &config) {
+  if (reader.booleanOr("use_sliding_window", false)) {
+    int64_t window = readWindow(reader);
+    setWindows(reader, config, window, reader.integerOr("max_window_layers", 28, {0, kLayers.max}));
+    return;
+  }
   for (StringRef key : {"sliding_window", "max_window_layers"})
     reader.ignore(key, "without effect while use_sliding_window is false");
+  setWindows(reader, config, 0, 0);
+}
+
+void kerf::setWindows(ObjectReader &reader, DecoderConfig &config, int64_t window, int64_t first) {
+  config.windows.assign(config.layers, 0);
+  if (!reader.has("layer_types")) {
+    reader.ignore("layer_types", "null means what the other keys say");
+    for (int64_t layer = first; layer < config.layers; ++layer)
+      config.windows[layer] = window;
+    return;
+  }
+  std::vector<std::string> types = reader.strings("layer_types");
+  if (int64_t(types.size()) != config.layers)
+    return reader.problem(
+        formatv("key 'layer_types' must have one entry for each of {0} layers, got {1}", config.layers, types.size()));
+  for (auto [layer, type] : enumerate(types)) {
+    if (type == "sliding_attention" && window)
+      config.windows[layer] = window;
+    else if (type != "full_attention")
+      return reader.problem(formatv("key 'layer_types' must hold \"full_attention\"{0} only, got \"{1}\" for layer {2}",
+                                    window ? " and \"sliding_attention\"" : "", type, layer));
+  }
 }
 
 Expected<DecoderConfig> kerf::readDecoderConfig(const JsonDocument &document, std::vector<IgnoredKey> &ignored) {

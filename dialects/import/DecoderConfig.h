@@ -58,6 +58,8 @@ struct DecoderConfig {
   bool mlpBias = false;
   /// Queries and keys pass an RMS norm over each head, before rope.
   bool qkNorm = false;
+  /// By layer: how many positions a row sees, its own and those before it; 0 where it sees all of them.
+  std::vector<int64_t> windows;
   /// The MLP's function.
   MlpActivation activation = MlpActivation::Silu;
   /// Begin-of-text token.
@@ -80,8 +82,12 @@ struct DecoderArchitecture {
   void (*read)(ObjectReader &reader, DecoderConfig &config);
 };
 
-/// Llama 1 to 3 and what copies it: SmolLM2, Mistral without a window, …
+/// Llama 1 to 3 and what copies it: SmolLM2, …
 extern const DecoderArchitecture llamaArchitecture;
+/// Mistral: every layer sees through one window, or none does.
+extern const DecoderArchitecture mistralArchitecture;
+/// Ministral: the window is a matter of the layer.
+extern const DecoderArchitecture ministralArchitecture;
 /// Qwen2 and Qwen2.5: bias on queries, keys and values.
 extern const DecoderArchitecture qwen2Architecture;
 /// Qwen3: norms on queries and keys.
@@ -91,8 +97,15 @@ extern const DecoderArchitecture qwen3Architecture;
 /// with a reason, or refused by name; all problems come in one error.
 llvm::Expected<DecoderConfig> readDecoderConfig(const JsonDocument &document, std::vector<IgnoredKey> &ignored);
 
-/// Reads the keys of sliding-window attention, which Kerf accepts switched off only. Qwen2 and Qwen3 share them.
-void readSlidingWindow(ObjectReader &reader);
+/// `sliding_window` as a number of positions, 0 for null; transformers' default of 4096 where it is not stated.
+int64_t readWindow(ObjectReader &reader);
+
+/// Reads the keys by which Qwen2 and Qwen3 give some of their layers a window.
+void readQwenWindows(ObjectReader &reader, DecoderConfig &config);
+
+/// Gives the layers that `layer_types` calls sliding a window, or, where that key is absent, those from `first` on.
+/// A window of 0 is none, and then no layer may be sliding.
+void setWindows(ObjectReader &reader, DecoderConfig &config, int64_t window, int64_t first);
 
 /// A weight that an architecture needs.
 struct ExpectedTensor {

@@ -119,6 +119,8 @@ public:
 
   /// True if `key` is present and not null. Does not count as reading it.
   bool has(llvm::StringRef key) const;
+  /// True if `key` is present, be it null. Does not count as reading it.
+  bool states(llvm::StringRef key) const { return index.contains(key); }
 
   /// The integer at `key`, which must be present and in `range`.
   int64_t integer(llvm::StringRef key, IntRange range);

@@ -7,7 +7,7 @@ using namespace kerf;
 static void read(ObjectReader &reader, DecoderConfig &config) {
   // The class has these biases always; no key of config.json switches them.
   config.qkvBias = true;
-  readSlidingWindow(reader);
+  readQwenWindows(reader, config);
   reader.allowOnly("use_mrope", false, "positions are one number, as in every text model",
                    "positions of several axes belong to vision models");
 }

@@ -10,7 +10,7 @@ static void read(ObjectReader &reader, DecoderConfig &config) {
   // The class does not derive it from the hidden size.
   if (!config.headDim)
     config.headDim = 128;
-  readSlidingWindow(reader);
+  readQwenWindows(reader, config);
 }
 
 const DecoderArchitecture kerf::qwen3Architecture = {"Qwen3ForCausalLM", "qwen3", read};

@@ -2,10 +2,11 @@
 """Makes tiny random checkpoints and the logits that transformers computes from them in f32.
 
 Each directory under models/ is a checkpoint as published ones are (config.json, generation_config.json and safetensors;
-no tokenizer: prompts are ids) with golden.safetensors beside it: ids_N (i64) and logits_N (f32, one row for each
-token) of a few prompts. The checkpoints hide nothing: no bias is zero, no gain is one, heads share keys and values,
-sizes are odd, and the longest prompt passes the original context of the rope variant. The script itself proves that
-the logits depend on each of these (`--report` prints by how much) and that f32 suffices for the tolerance of the tests.
+no tokenizer: prompts are ids) with golden.safetensors beside it: ids_N (i64) and logits_N (f32, one row for each token)
+of a few prompts. The checkpoints hide nothing: no bias is zero, no gain is one, heads share keys and values, sizes are
+odd, and the longest prompt passes the original context of the rope variant and many windows. The script itself proves
+that the logits depend on each of these (`--report` prints by how much) and that f32 suffices for the tolerance of the
+tests.
 
     python make_model_goldens.py            # rewrites models/
     python make_model_goldens.py --check    # compares what is there with what transformers computes now
@@ -65,12 +66,15 @@ class Case:
 
     def __init__(self, name, seed, arch="llama", dtype="float32", form=4, rope=None, theta=100.0, layers=3, hidden=36,
                  intermediate=52, heads=6, kv_heads=2, head_dim=10, vocab=131, tied=True, eps=0.02, bias=False,
-                 mlp_bias=False, shards=1, eos=1, context=64, prompts=(1, 7, 45)):  # fmt: skip
+                 mlp_bias=False, shards=1, eos=1, context=64, prompts=(1, 7, 45), window=None, full_layers=0,
+                 layer_types=None):  # fmt: skip
         self.name, self.seed, self.arch, self.dtype, self.form, self.rope = name, seed, arch, dtype, form, rope or {}
         self.theta, self.layers, self.hidden, self.intermediate = theta, layers, hidden, intermediate
         self.heads, self.kv_heads, self.head_dim, self.vocab = heads, kv_heads, head_dim, vocab
         self.tied, self.eps, self.bias, self.mlp_bias, self.shards = tied, eps, bias, mlp_bias, shards
         self.eos, self.context, self.prompts = eos, context, prompts
+        # Layers from `full_layers` on see through the window, or those that layer_types ("fs…") calls sliding.
+        self.window, self.full_layers, self.layer_types = window, full_layers, layer_types
 
 
 CASES = [
@@ -94,14 +98,19 @@ CASES = [
     Case("qwen3", 16, arch="qwen3", dtype="bfloat16", vocab=139),
     Case("qwen3-v5-bias", 17, arch="qwen3", dtype="float16", form=5, bias=True, tied=False, rope=YARN_BETAS,
          head_dim=14),  # fmt: skip
+    Case("mistral", 18, arch="mistral", dtype="bfloat16", head_dim=None, tied=False, window=5),
+    Case("mistral-v5", 19, arch="mistral", form=5, hidden=30, intermediate=46, window=17),
+    Case("ministral-v5", 20, arch="ministral", dtype="bfloat16", form=5, window=6, layer_types="sfs"),
+    Case("qwen2-window", 21, arch="qwen2", dtype="bfloat16", hidden=40, heads=4, head_dim=None, window=9,
+         full_layers=1),  # fmt: skip
+    Case("qwen3-v5-window", 22, arch="qwen3", dtype="bfloat16", form=5, tied=False, window=4, layer_types="fsf"),
 ]
 
 
 def make_config(case):
     """config.json in the form that transformers 4 or 5 writes for a published model."""
-    name = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}[case.arch]
     config = {
-        "architectures": [name],
+        "architectures": [case.arch.capitalize() + "ForCausalLM"],
         "attention_dropout": 0.0,
         "bos_token_id": 0,
         "eos_token_id": case.eos,
@@ -121,20 +130,25 @@ def make_config(case):
     }
     if case.head_dim is not None:
         config["head_dim"] = case.head_dim
-    if case.arch != "qwen2":
+    if case.arch in ("llama", "qwen3"):
         config["attention_bias"] = case.bias
     if case.arch == "llama":
         config |= {"mlp_bias": case.mlp_bias, "pretraining_tp": 1}
     else:
-        config |= {"use_sliding_window": False, "max_window_layers": case.layers, "sliding_window": None}
+        config["sliding_window"] = case.window
+    if case.arch in ("qwen2", "qwen3"):
+        full_layers = case.layers if case.window is None else case.full_layers
+        config |= {"use_sliding_window": case.window is not None, "max_window_layers": full_layers}
     if case.form == 4:
         config |= {"rope_theta": case.theta, "rope_scaling": case.rope or None, "torch_dtype": case.dtype}
         config["transformers_version"] = "4.55.0"
     else:
         config |= {"rope_parameters": {"rope_type": "default"} | case.rope | {"rope_theta": case.theta}}
         config |= {"dtype": case.dtype, "pad_token_id": None, "transformers_version": transformers.__version__}
-        if case.arch != "llama":
+        if case.arch in ("qwen2", "qwen3") and not case.layer_types:
             config["layer_types"] = ["full_attention"] * case.layers
+    if case.layer_types:
+        config["layer_types"] = [{"f": "full_attention", "s": "sliding_attention"}[kind] for kind in case.layer_types]
     return dict(sorted(config.items()))
 
 
@@ -241,6 +255,16 @@ def changed_configs(config):
         else:
             changed[rope_key][key] = type(value)(value * (0.5 if key == "high_freq_factor" else 2))
         yield key, changed
+    if config.get("sliding_window"):
+        for change in (-1, 1):
+            yield "sliding_window", config | {"sliding_window": config["sliding_window"] + change}
+    for index, kind in enumerate(config.get("layer_types", []) if config.get("sliding_window") else []):
+        types = list(config["layer_types"])
+        types[index] = "full_attention" if kind == "sliding_attention" else "sliding_attention"
+        yield f"layer_types[{index}]", config | {"layer_types": types}
+    if config.get("use_sliding_window") and "layer_types" not in config:
+        for change in (-1, 1):
+            yield "max_window_layers", config | {"max_window_layers": config["max_window_layers"] + change}
     if (config[rope_key] or {}).get("rope_type") == "yarn":
         for key, other in {"attention_factor": 1.0, "beta_fast": 4.0, "beta_slow": 0.25}.items():
             if key not in config[rope_key]:

@@ -27,6 +27,12 @@ static Changes qwen(const std::string &version, Changes changes = {}) {
   return changes;
 }
 
+static Changes mistral(Changes changes = {}, const std::string &name = "Mistral") {
+  changes.insert({{"architectures", "[\"" + name + "ForCausalLM\"]"},
+                  {"model_type", name == "Mistral" ? "\"mistral\"" : "\"ministral\""}});
+  return changes;
+}
+
 TEST(DecoderConfig, TakesDefaultsOfTransformers) {
   DecoderConfig config = accepted({{"num_key_value_heads", ""}});
   EXPECT_EQ(config.architecture, "LlamaForCausalLM");
@@ -81,7 +87,8 @@ TEST(DecoderConfig, ListsIgnoredKeysWithReasons) {
 }
 
 TEST(DecoderConfig, RefusesUnknownArchitectures) {
-  const std::string known = "must be one of LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, got ";
+  const std::string known = "must be one of LlamaForCausalLM, MistralForCausalLM, "
+                            "MinistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, got ";
   EXPECT_EQ(refusal({{"architectures", "[\"MambaForCausalLM\"]"}}),
             "config.json: key 'architectures' " + known + "MambaForCausalLM");
   EXPECT_EQ(refusal({{"architectures", ""}, {"model_type", "\"mamba\""}}),
@@ -102,16 +109,57 @@ TEST(DecoderConfig, RefusesQuantizedModels) {
   EXPECT_EQ(refusal({{"quantization_config", "null"}}), "");
 }
 
-TEST(DecoderConfig, RefusesWindows) {
-  EXPECT_EQ(refusal(qwen("2", {{"use_sliding_window", "true"}, {"sliding_window", "64"}})),
-            "config.json: key 'use_sliding_window' must be false (Kerf does not implement sliding-window attention for "
-            "this architecture), got true");
-  EXPECT_EQ(refusal(qwen("3", {{"use_sliding_window", "false"}, {"sliding_window", "64"}, {"max_window_layers", "2"}})),
-            "");
-  EXPECT_EQ(refusal({{"layer_types", "[\"full_attention\",\"sliding_attention\",\"full_attention\"]"}}),
-            "config.json: key 'layer_types' must hold \"full_attention\" only, got \"sliding_attention\" for layer 1");
+TEST(DecoderConfig, ReadsWindows) {
+  using Windows = std::vector<int64_t>;
+  const std::string mixed = "[\"full_attention\",\"sliding_attention\",\"full_attention\"]";
+  EXPECT_EQ(accepted({}).windows, Windows(3, 0));
+  // Stated, null and not stated; all layers or none.
+  EXPECT_EQ(accepted(mistral({{"sliding_window", "64"}})).windows, Windows(3, 64));
+  EXPECT_EQ(accepted(mistral({{"sliding_window", "null"}})).windows, Windows(3, 0));
+  EXPECT_EQ(accepted(mistral()).windows, Windows(3, 4096));
+  EXPECT_EQ(
+      accepted(mistral({{"sliding_window", "8"}, {"head_dim", "6"}, {"layer_types", mixed}}, "Ministral")).windows,
+      (Windows{0, 8, 0}));
+  EXPECT_EQ(accepted(mistral({{"sliding_window", "8"}, {"head_dim", "6"}}, "Ministral")).windows, Windows(3, 8));
+  for (const char *version : {"2", "3"}) {
+    Changes on = {{"use_sliding_window", "true"}, {"sliding_window", "64"}};
+    EXPECT_EQ(accepted(qwen(version, on)).windows, Windows(3, 0)) << "from layer 28 on by default";
+    on["max_window_layers"] = "1";
+    EXPECT_EQ(accepted(qwen(version, on)).windows, (Windows{0, 64, 64}));
+    on["layer_types"] = mixed;
+    EXPECT_EQ(accepted(qwen(version, on)).windows, (Windows{0, 64, 0})) << "layer_types is what counts";
+    on["sliding_window"] = "null";
+    on["layer_types"] = "null";
+    EXPECT_EQ(accepted(qwen(version, on)).windows, Windows(3, 0));
+    EXPECT_EQ(
+        accepted(qwen(version, {{"use_sliding_window", "false"}, {"sliding_window", "64"}, {"max_window_layers", "0"}}))
+            .windows,
+        Windows(3, 0));
+  }
+}
+
+TEST(DecoderConfig, RefusesWindowsThatTransformersDoesNotHave) {
+  const std::string mixed = "[\"full_attention\",\"sliding_attention\",\"full_attention\"]";
+  const std::string fullOnly =
+      "config.json: key 'layer_types' must hold \"full_attention\" only, got \"sliding_attention\" for layer 1";
+  EXPECT_EQ(refusal({{"layer_types", mixed}}), fullOnly);
+  EXPECT_EQ(refusal(qwen("2", {{"layer_types", mixed}})), fullOnly);
+  EXPECT_EQ(refusal(mistral({{"sliding_window", "null"}, {"layer_types", mixed}})), fullOnly);
   EXPECT_EQ(refusal({{"layer_types", "[\"full_attention\"]"}}),
             "config.json: key 'layer_types' must have one entry for each of 3 layers, got 1");
+  EXPECT_EQ(refusal(mistral({{"sliding_window", "8"}, {"layer_types", mixed}})),
+            "config.json: key 'layer_types' must be \"sliding_attention\" for all layers where sliding_window is not "
+            "null; a model with layers of both kinds is a MinistralForCausalLM");
+  EXPECT_EQ(refusal(mistral({{"sliding_window", "8"},
+                             {"layer_types", "[\"full_attention\",\"chunked_attention\",\"full_attention\"]"}})),
+            "config.json: key 'layer_types' must hold \"full_attention\" and \"sliding_attention\" only, got "
+            "\"chunked_attention\" for layer 1\nconfig.json: key 'layer_types' must be \"sliding_attention\" for all "
+            "layers where sliding_window is not null; a model with layers of both kinds is a MinistralForCausalLM");
+  EXPECT_EQ(refusal(mistral({{"sliding_window", "0"}})),
+            "config.json: key 'sliding_window' must be an integer from 1 to 1073741824, got 0");
+  EXPECT_EQ(refusal(mistral({{"sliding_window", "null"}}, "Ministral")),
+            "config.json: key 'sliding_window' must be a number, got null\n"
+            "config.json: key 'head_dim' must be a number, got none");
 }
 
 TEST(DecoderConfig, RefusesWrongRelations) {
@@ -168,12 +216,14 @@ struct Published {
   bool tied;
   /// Number of parameters: what the model's publisher states, to the last one.
   int64_t parameters;
+  /// Of every layer; 0 for none.
+  int64_t window = 0;
 };
 class PublishedConfig : public testing::TestWithParam<Published> {};
 } // namespace
 
 // Parameter counts are those of the tensors on the model pages (in millions there: 134.5, 361.8, 1711, 1236, 3213,
-// 494, 1544, 7616, 596, 8191).
+// 7242, 7248, 494, 1544, 7616, 596, 8191).
 static const Published kPublished[] = {
     {"SmolLM2-135M", "LlamaForCausalLM", 49152, 576, 1536, 30, 9, 3, 64, 8192, 1e5, RopeType::Default, true, 134515008},
     {"SmolLM2-135M-Instruct", "LlamaForCausalLM", 49152, 576, 1536, 30, 9, 3, 64, 8192, 1e5, RopeType::Default, true,
@@ -196,6 +246,10 @@ static const Published kPublished[] = {
      3212749824},
     {"Llama-3.2-3B-Instruct", "LlamaForCausalLM", 128256, 3072, 8192, 28, 24, 8, 128, 131072, 5e5, RopeType::Llama3,
      true, 3212749824},
+    {"Mistral-7B-v0.1", "MistralForCausalLM", 32000, 4096, 14336, 32, 32, 8, 128, 32768, 1e4, RopeType::Default, false,
+     7241732096, 4096},
+    {"Mistral-7B-v0.3", "MistralForCausalLM", 32768, 4096, 14336, 32, 32, 8, 128, 32768, 1e6, RopeType::Default, false,
+     7248023552},
     {"Qwen2.5-0.5B", "Qwen2ForCausalLM", 151936, 896, 4864, 24, 14, 2, 64, 32768, 1e6, RopeType::Default, true,
      494032768},
     {"Qwen2.5-0.5B-Instruct", "Qwen2ForCausalLM", 151936, 896, 4864, 24, 14, 2, 64, 32768, 1e6, RopeType::Default, true,
@@ -236,6 +290,7 @@ TEST_P(PublishedConfig, IsReadUnchangedAndFitsItsWeights) {
   EXPECT_EQ(read->rope.theta, want.theta);
   EXPECT_EQ(read->rope.type, want.rope);
   EXPECT_EQ(read->tiedEmbeddings, want.tied);
+  EXPECT_EQ(read->windows, std::vector<int64_t>(want.layers, want.window));
   EXPECT_EQ(read->dtype, DType::BF16);
   EXPECT_TRUE(read->bos);
   EXPECT_FALSE(read->eos.empty());
