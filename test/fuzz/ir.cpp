@@ -1,0 +1,36 @@
+// IR: refused before it is parsed, or parsed by MLIR and verified by the dialect without a crash; what is valid prints
+// and is read again. Only Kerf's own code is instrumented: a fault in MLIR shows by a crash alone.
+#include "dialects/import/IrText.h"
+#include "dialects/kerf/KerfDialect.h"
+#include "test/fuzz/Fuzz.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Parser/Parser.h"
+
+using namespace mlir;
+using kerf::fuzz::must;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  llvm::StringRef text(reinterpret_cast<const char *>(data), size);
+  if (llvm::Error error = kerf::checkIrText("m.mlir", text)) {
+    must(llvm::StringRef(llvm::toString(std::move(error))).starts_with("m.mlir:"), "a refusal says where");
+    return 0;
+  }
+  // A context keeps every attribute and type that it has seen.
+  MLIRContext context(MLIRContext::Threading::DISABLED);
+  context.loadDialect<kerf::KerfDialect, arith::ArithDialect, func::FuncDialect, tensor::TensorDialect>();
+  ScopedDiagnosticHandler quiet(&context, [](Diagnostic &) { return success(); });
+  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
+  if (!module)
+    return 0;
+  std::string printed;
+  llvm::raw_string_ostream stream(printed);
+  module->print(stream);
+  must(bool(parseSourceString<ModuleOp>(printed, &context)), "what was printed can be read");
+  return 0;
+}
