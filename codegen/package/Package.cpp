@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 #include "codegen/package/Package.h"
 
+#include "codegen/package/TokenizerCheck.h"
 #include "codegen/package/TokenizerJson.h"
 #include "dialects/import/DecoderConfig.h"
 #include "kerf/names.h"
@@ -246,6 +247,9 @@ llvm::Error Packager::plan() {
   FlatBufferBuilder builder;
   if (llvm::Error error = build(builder))
     return error;
+  if (const schema::Tokenizer *table = schema::GetManifest(builder.GetBufferPointer())->tokenizer())
+    if (std::string problem = checkTokenizer(*table); !problem.empty())
+      return importError("tokenizer.json: " + problem);
   sizes.manifestBytes = schema::kManifestOffset + builder.GetSize();
   sizes.hasTokenizer = !tokenizer.empty();
   for (const PackedWeight &weight : weights)

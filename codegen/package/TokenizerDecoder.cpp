@@ -9,6 +9,8 @@ using Reader = TokenizerReader;
 
 // Of a decoder's texts; the runtime refuses more.
 static constexpr size_t kMaxDecoderText = 64;
+// Tokens around a text; published files have a few. A template can name a list of ids any number of times.
+static constexpr size_t kMaxFrame = 256;
 static constexpr StringRef kOffsetsOnly = "it changes offsets, which Kerf does not give out";
 static constexpr StringRef kByteLevelOptions[] = {"add_prefix_space", "trim_offsets", "use_regex"};
 
@@ -36,6 +38,8 @@ void Reader::readTemplate(ObjectReader &step) {
       auto ids = idsOf.find(name);
       if (ids == idsOf.end() || ids->second.empty())
         return item.problem("must name one of the template's special tokens, got '" + Twine(name) + "'");
+      if (prefix.size() + suffix.size() + before.size() + after.size() + ids->second.size() > kMaxFrame)
+        return item.problem("must make at most " + Twine(kMaxFrame) + " tokens around a text, got more");
       for (int64_t id : ids->second) {
         if (id >= static_cast<int64_t>(contents.size()) || !contents[id])
           return item.problem("must have the id of a token, got " + Twine(id));

@@ -113,7 +113,12 @@ Expected<Offset<schema::Tokenizer>> Reader::run() {
                 Twine(contents.size() - 1));
   if (Error error = problems.take())
     return std::move(error);
-  return write();
+  Offset<schema::Tokenizer> table = write();
+  if (crowded)
+    return importError(document.name() + ": at most " + Twine(schema::kMostFullSlots) +
+                       " tokens or merges in a row must collide in a hash table, got more; no vocabulary that was " +
+                       "trained does that");
+  return table;
 }
 
 Offset<schema::Tokenizer> Reader::write() {

@@ -19,6 +19,9 @@ namespace {
 
 // The runtime refuses more.
 constexpr size_t kMaxContinuation = 64;
+constexpr int64_t kMaxLongestWord = 4096;
+// Far above any in use; a pair of tokens may be given in many ways, so that the vocabulary does not bound them.
+constexpr uint32_t kMaxMerges = 1 << 22;
 
 // GPT-2 writes each byte as one visible character: those visible in Latin-1 stand for themselves, the other 68 are
 // U+0100 onwards.
@@ -114,7 +117,7 @@ void Reader::readWordPiece(ObjectReader &model) {
   continuation = model.string("continuing_subword_prefix");
   if (continuation.size() > kMaxContinuation)
     model.wrong("continuing_subword_prefix", "have at most " + Twine(kMaxContinuation) + " bytes");
-  longestWord = static_cast<uint32_t>(model.integer("max_input_chars_per_word", {0, UINT32_MAX}));
+  longestWord = static_cast<uint32_t>(model.integer("max_input_chars_per_word", {0, kMaxLongestWord}));
   readVocabulary(model.object("vocab"));
   readUnknown(model);
 }
@@ -168,6 +171,8 @@ void Reader::readMerges(ObjectReader &model) {
     return model.wrong("merges", "be an array");
   uint32_t rank = 0;
   for (element item : items) {
+    if (rank > kMaxMerges)
+      return model.problem("key 'merges' must have at most " + Twine(kMaxMerges) + " entries, got more");
     std::string_view left, right;
     simdjson::dom::array pair;
     if (!item.get_string().get(left)) {
@@ -213,17 +218,26 @@ std::vector<uint32_t> Reader::byteTokens() const {
   return tokens;
 }
 
-std::vector<uint32_t> Reader::pieceSlots() const {
+// Where an entry of that hash goes.
+template <typename IsEmpty> size_t Reader::emptySlot(size_t slots, uint64_t hash, IsEmpty isEmpty) {
+  size_t slot = hash & (slots - 1);
+  for (uint32_t passed = 0; !isEmpty(slot); slot = (slot + 1) & (slots - 1))
+    if (++passed > schema::kMostFullSlots) {
+      crowded = true;
+      break;
+    }
+  return slot;
+}
+
+std::vector<uint32_t> Reader::pieceSlots() {
   std::vector<uint32_t> slots(slotsFor(idOf.size()), kNoToken);
   for (uint32_t id = 0; id < contents.size(); ++id) {
     // Added tokens that the model does not have are no pieces, nor is what no bytes can spell.
     if (!contents[id] || contents[id]->empty() || !idOf.contains(*contents[id]) ||
         (byteLevel && !spelledBytes(*contents[id])))
       continue;
-    size_t slot = schema::pieceHash(written(*contents[id])) & (slots.size() - 1);
-    while (slots[slot] != kNoToken)
-      slot = (slot + 1) & (slots.size() - 1);
-    slots[slot] = id;
+    slots[emptySlot(slots.size(), schema::pieceHash(written(*contents[id])),
+                    [&](size_t slot) { return slots[slot] == kNoToken; })] = id;
   }
   return slots;
 }
@@ -238,10 +252,9 @@ Offset<schema::BpeModel> Reader::writeBpe() {
     const Merge &merge = merges[i];
     if (last[{merge.left, merge.right}] != i)
       continue;
-    size_t slot = schema::mergeHash(merge.left, merge.right) & (slots.size() - 1);
-    while (slots[slot].left() != kNoToken)
-      slot = (slot + 1) & (slots.size() - 1);
-    slots[slot] = schema::MergeSlot(merge.left, merge.right, merge.rank, merge.result);
+    slots[emptySlot(slots.size(), schema::mergeHash(merge.left, merge.right), [&](size_t slot) {
+      return slots[slot].left() == kNoToken;
+    })] = schema::MergeSlot(merge.left, merge.right, merge.rank, merge.result);
   }
   auto byteOffset = builder.CreateVector(byteTokens());
   auto slotOffset = builder.CreateVectorOfStructs(slots);

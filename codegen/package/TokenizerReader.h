@@ -60,7 +60,8 @@ private:
   void setContent(ObjectReader &where, uint32_t id, llvm::StringRef content);
   std::string written(llvm::StringRef content) const;
   std::vector<uint32_t> byteTokens() const;
-  std::vector<uint32_t> pieceSlots() const;
+  template <typename IsEmpty> size_t emptySlot(size_t slots, uint64_t hash, IsEmpty isEmpty);
+  std::vector<uint32_t> pieceSlots();
   flatbuffers::Offset<schema::BpeModel> writeBpe();
   flatbuffers::Offset<schema::WordPieceModel> writeWordPiece();
 
@@ -93,6 +94,8 @@ private:
   std::vector<std::optional<llvm::StringRef>> contents;
   size_t contentCount = 0;
   std::vector<Merge> merges;
+  // More entries of a hash table collide than the runtime accepts.
+  bool crowded = false;
   bool ignoreMerges = false, byteFallback = false, fuseUnknown = false;
   uint32_t unknown = schema::kNoToken;
   // A WordPiece model, and what it says.

@@ -16,6 +16,11 @@ namespace kerf::schema {
 /// Marks an empty slot, and a byte without a token.
 inline constexpr uint32_t kNoToken = 0xffffffffu;
 
+/// Most full slots in a row, around the end, that a table may have. A search goes on to the next empty slot; where at
+/// most three quarters are full, as the compiler fills them, it passes a few, and a thousand with a probability below
+/// 10^-9 whatever the vocabulary. A hostile table would have millions.
+inline constexpr uint32_t kMostFullSlots = 1024;
+
 /// Spreads the bits of `x`: the finalizer of MurmurHash3 (Appleby, 2011).
 inline uint64_t mixBits(uint64_t x) {
   x ^= x >> 33;

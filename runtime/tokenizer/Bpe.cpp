@@ -53,12 +53,9 @@ void Bpe::verifyBytes() const {
 void Bpe::verifyMerges() const {
   if (!model.merges())
     return;
-  uint32_t slots = model.merges()->size(), used = 0;
-  for (const MergeSlot *slot : *model.merges())
-    used += slot->left() != kNoToken;
-  verifyTableShape("table of merges", slots, used);
+  verifyTableShape("table of merges", model.merges()->size(),
+                   [&](uint32_t i) { return model.merges()->Get(i)->left() != kNoToken; });
   std::vector<uint32_t> ranks;
-  ranks.reserve(used);
   for (const MergeSlot *slot : *model.merges()) {
     if (slot->left() == kNoToken)
       continue;

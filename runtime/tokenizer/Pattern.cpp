@@ -19,7 +19,7 @@ namespace {
 constexpr size_t kMaxPatternBytes = 64 << 10;
 // One match on a text of n bytes may take this many steps and n times as many: a pattern that is linear passes on any
 // text, one that backtracks exponentially does not.
-constexpr uint64_t kMatchSteps = 10'000'000, kMatchStepsPerByte = 64;
+constexpr uint64_t kMatchSteps = 1'000'000, kMatchStepsPerByte = 64;
 constexpr size_t kJitStackStart = 32 << 10, kJitStackMost = 4 << 20;
 // The interpreter, which takes over where that stack is too small, may use this much heap. In KiB.
 constexpr uint32_t kMatchHeapKiB = 256 << 10;

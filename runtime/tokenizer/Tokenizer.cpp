@@ -16,6 +16,10 @@ namespace {
 constexpr uint32_t kMaxSteps = 32;
 // The text of an added token is walked at every byte that begins one.
 constexpr uint32_t kMaxAddedBytes = 4096;
+// All of them together, once normalized: each byte takes a node of a trie. Tables may share one content.
+constexpr size_t kMaxAddedTotal = 4 << 20;
+// The most pieces that all steps together may make of a text. Each step in use makes at most two of a byte.
+constexpr uint64_t kMostPiecesPerByte = 128, kMostPieces = 64 << 10;
 
 } // namespace
 
@@ -40,6 +44,7 @@ void Tokenizer::readAddedTokens() {
   if (!table.added_tokens())
     return;
   MatchScratch scratch;
+  size_t total = 0;
   // Of equal contents the first in the trie counts, and special tokens come before others.
   for (bool special : {true, false})
     for (const schema::AddedToken *entry : *table.added_tokens()) {
@@ -57,11 +62,13 @@ void Tokenizer::readAddedTokens() {
                  std::to_string(kMaxAddedBytes) + " bytes of UTF-8");
       if (special)
         specials[token.id()] = true;
+      std::string text = token.normalized() ? normalizer(content, scratch) : std::string(content);
+      if ((total += text.size()) > kMaxAddedTotal)
+        badTable("added tokens must have at most " + std::to_string(kMaxAddedTotal) + " bytes together, got more");
       if (!token.normalized()) {
         plainTokens.add(token, content);
         continue;
       }
-      std::string text = normalizer(content, scratch);
       normalizedTokens.add(token, text);
       if (text != content)
         changedTexts[static_cast<int32_t>(token.id())] = text;
@@ -114,6 +121,10 @@ static std::string withMetaspace(const kerf::schema::PreTokenizerStep &step, std
 // `first` says that the text begins with this piece.
 void Tokenizer::encodePiece(std::string_view piece, bool first, size_t step, Scratch &scratch,
                             std::vector<int32_t> &out) const {
+  if (scratch.pieces-- == 0)
+    throw TokenizerError(TokenizerError::Cause::Limit, "splitting must make at most " +
+                                                           std::to_string(kMostPiecesPerByte) +
+                                                           " pieces of each byte of a text, got more");
   if (step == steps.size()) {
     if (bpe)
       bpe->encode(piece, scratch.bpe, out);
@@ -151,6 +162,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, bool addSpecial, b
       ids.insert(ids.end(), extra->begin(), extra->end());
   };
   Scratch scratch;
+  scratch.pieces = kMostPiecesPerByte * text.size() + kMostPieces;
   around(table.prefix_ids());
   for (const AddedTokens::Part &plain : plainTokens.split(text, parseSpecial)) {
     if (plain.token) {

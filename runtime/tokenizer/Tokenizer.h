@@ -52,6 +52,8 @@ private:
   };
   struct Scratch {
     MatchScratch match;
+    /// How many pieces may still be made.
+    uint64_t pieces = 0;
     Bpe::Scratch bpe;
   };
   void readAddedTokens();

@@ -28,23 +28,11 @@ Vocabulary::Vocabulary(const schema::Tokenizer &table) : table(table) {
                std::to_string(offsets.Get(i + 1)));
 }
 
-void kerf::rt::verifyTableShape(const char *name, uint32_t slots, uint32_t used) {
-  if (slots & (slots - 1))
-    badTable(std::string("the tokenizer's ") + name + " must have a power of two of slots, got " +
-             std::to_string(slots));
-  if (slots && used == slots)
-    badTable(std::string("the tokenizer's ") + name + " must have an empty slot, got " + std::to_string(slots) +
-             " full ones");
-}
-
 PieceTable::PieceTable(const Vocabulary &vocabulary, const Slots *given)
     : vocabulary(vocabulary), slots(given && given->size() ? given : nullptr) {
   if (!slots)
     return;
-  uint32_t used = 0;
-  for (uint32_t token : *slots)
-    used += token != kNoToken;
-  verifyTableShape("table of pieces", slots->size(), used);
+  verifyTableShape("table of pieces", slots->size(), [&](uint32_t i) { return slots->Get(i) != kNoToken; });
   for (uint32_t token : *slots) {
     if (token == kNoToken)
       continue;

@@ -4,8 +4,10 @@
 
 #include "runtime/schema/TokenizerHash.h"
 #include "runtime/schema/tokenizer_generated.h"
+#include "runtime/tokenizer/TokenizerError.h"
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace kerf::rt {
@@ -53,9 +55,21 @@ private:
   uint32_t longest_ = 0;
 };
 
-/// An open-addressed table must be a power of two and have an empty slot, or a search would not end: throws
-/// TokenizerError, with `name`, unless it has.
-void verifyTableShape(const char *name, uint32_t slots, uint32_t used);
+/// Throws TokenizerError, with `name`, unless `slots` is a power of two and no more than schema::kMostFullSlots of them
+/// in a row are full: `isFull(i)` says whether slot i is.
+template <typename IsFull> void verifyTableShape(const char *name, uint32_t slots, IsFull isFull) {
+  if (slots & (slots - 1))
+    badTable(std::string("the tokenizer's ") + name + " must have a power of two of slots, got " +
+             std::to_string(slots));
+  uint32_t row = 0;
+  // Around the end, as searches go.
+  for (uint64_t i = 0; slots && i <= uint64_t(slots) + schema::kMostFullSlots; ++i) {
+    row = isFull(static_cast<uint32_t>(i) & (slots - 1)) ? row + 1 : 0;
+    if (row > schema::kMostFullSlots)
+      badTable(std::string("the tokenizer's ") + name + " must have an empty slot after at most " +
+               std::to_string(schema::kMostFullSlots) + " full ones, got more");
+  }
+}
 
 } // namespace kerf::rt
 

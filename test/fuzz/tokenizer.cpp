@@ -1,6 +1,7 @@
-// tokenizer.json: refused with reasons, or a table that the runtime accepts, whose ids are in the vocabulary and decode
-// to the same text in one piece and one by one.
+// tokenizer.json: refused with reasons by the reader or by the runtime's check, or a table whose ids are in the
+// vocabulary and decode to the same text in one piece and one by one.
 #include "runtime/tokenizer/Tokenizer.h"
+#include "codegen/package/TokenizerCheck.h"
 #include "codegen/package/TokenizerJson.h"
 #include "runtime/tokenizer/TokenizerError.h"
 #include "runtime/tokenizer/Utf8.h"
@@ -22,7 +23,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   flatbuffers::Verifier verifier(builder.GetBufferPointer(), builder.GetSize());
   must(verifier.VerifyBuffer<schema::Tokenizer>(), "the table is a valid flatbuffer");
 
-  const rt::Tokenizer tokenizer(*flatbuffers::GetRoot<schema::Tokenizer>(builder.GetBufferPointer()));
+  const auto &root = *flatbuffers::GetRoot<schema::Tokenizer>(builder.GetBufferPointer());
+  if (!checkTokenizer(root).empty())
+    return 0;
+  const rt::Tokenizer tokenizer(root);
   for (std::string_view text :
        {"", " a  b", "The 12 <x> caf\xc3\xa9\n\n don't \xe4\xbd\xa0\xe5\xa5\xbd \xff\xe2\x82"}) {
     std::vector<int32_t> ids;
