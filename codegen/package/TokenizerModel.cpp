@@ -19,7 +19,6 @@ namespace {
 
 // The runtime refuses more.
 constexpr size_t kMaxContinuation = 64;
-constexpr int64_t kMaxLongestWord = 4096;
 // Far above any in use; a pair of tokens may be given in many ways, so that the vocabulary does not bound them.
 constexpr uint32_t kMaxMerges = 1 << 22;
 
@@ -117,7 +116,7 @@ void Reader::readWordPiece(ObjectReader &model) {
   continuation = model.string("continuing_subword_prefix");
   if (continuation.size() > kMaxContinuation)
     model.wrong("continuing_subword_prefix", "have at most " + Twine(kMaxContinuation) + " bytes");
-  longestWord = static_cast<uint32_t>(model.integer("max_input_chars_per_word", {0, kMaxLongestWord}));
+  longestWord = static_cast<uint32_t>(model.integer("max_input_chars_per_word", {0, UINT32_MAX}));
   readVocabulary(model.object("vocab"));
   readUnknown(model);
 }

@@ -14,6 +14,9 @@ constexpr uint32_t kMaxSteps = 32;
 constexpr uint32_t kMaxContentBytes = 4096;
 // How often all replacing steps together may multiply a text; those in use do it four times.
 constexpr size_t kMaxGrowth = 256;
+// Bytes that all steps together may put before a text: before each stretch between added tokens, however short. Those
+// in use put three.
+constexpr size_t kMaxPrepended = 64;
 
 std::string_view contentOf(const kerf::schema::NormalizerStep &step) {
   return step.content() ? step.content()->string_view() : std::string_view();
@@ -34,7 +37,7 @@ Normalizer::Normalizer(const schema::Tokenizer &table) {
   if (table.normalizers()->size() > kMaxSteps)
     badTable("the tokenizer must have at most " + std::to_string(kMaxSteps) + " normalizers, got " +
              std::to_string(table.normalizers()->size()));
-  size_t growth = 1;
+  size_t growth = 1, prepended = 0;
   for (const schema::NormalizerStep *entry : *table.normalizers()) {
     if (!entry)
       badTable("each normalizer of the tokenizer must be present, got a null one");
@@ -45,6 +48,9 @@ Normalizer::Normalizer(const schema::Tokenizer &table) {
     if (content.size() > kMaxContentBytes || validUtf8Prefix(content) != content.size())
       badTable("the content of a normalizer must be at most " + std::to_string(kMaxContentBytes) + " bytes of UTF-8");
     Step &step = steps.emplace_back(Step{entry, std::nullopt});
+    if (entry->kind() == NormalizerKind::Prepend && (prepended += content.size()) > kMaxPrepended)
+      badTable("normalizers must put at most " + std::to_string(kMaxPrepended) + " bytes before a text, got " +
+               std::to_string(prepended));
     if (entry->kind() != NormalizerKind::Replace)
       continue;
     if (!entry->pattern())

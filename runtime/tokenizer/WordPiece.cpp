@@ -10,8 +10,8 @@ using kerf::schema::kNoToken;
 
 // What stands before a continuation; two bytes in every published file.
 static constexpr uint32_t kMaxPrefixBytes = 64;
-// Characters of the longest word that is looked up, 100 in every published file: time is quadratic in it.
-static constexpr uint32_t kMaxLongest = 4096;
+// Bytes of a piece: a word takes its length times that of the longest.
+static constexpr uint32_t kMaxPieceBytes = 4096;
 
 WordPiece::WordPiece(const Vocabulary &vocabulary, const schema::WordPieceModel &model)
     : model(model), pieces(vocabulary, model.pieces()) {
@@ -19,9 +19,9 @@ WordPiece::WordPiece(const Vocabulary &vocabulary, const schema::WordPieceModel 
     badTable("the tokenizer's table of pieces must be there, got none");
   if (!model.prefix() || model.prefix()->size() > kMaxPrefixBytes)
     badTable("the tokenizer's prefix of continuations must have at most " + std::to_string(kMaxPrefixBytes) + " bytes");
-  if (model.longest() > kMaxLongest)
-    badTable("the longest word must be at most " + std::to_string(kMaxLongest) + " characters, got " +
-             std::to_string(model.longest()));
+  if (pieces.longest() > kMaxPieceBytes)
+    badTable("the pieces of words must have at most " + std::to_string(kMaxPieceBytes) + " bytes, got " +
+             std::to_string(pieces.longest()));
   if (model.unknown() >= vocabulary.size())
     badTable("the unknown token must be below " + std::to_string(vocabulary.size()) + ", got " +
              std::to_string(model.unknown()));

@@ -148,6 +148,19 @@ TEST_F(PackageTest, TakesEndTokensFromTheConfigOtherwise) {
   EXPECT_EQ(manifest(bytes).generation()->eos()->Get(0), 7);
 }
 
+// Whatever the runtime would refuse when the package is opened is refused when it is made.
+TEST_F(PackageTest, RefusesTokenizersThatTheRuntimeWould) {
+  std::string text = readAll(KERF_SOURCE_DIR "/examples/models/kerf-tiny-llama/tokenizer.json");
+  const std::string key = "\"Regex\": \"";
+  text.insert(text.find(key) + key.size(), "(?<=a*)b|");
+  model.directory.write("tokenizer.json", text);
+  const std::string problem = message(writePackage(model.input(), path, &ignored));
+  EXPECT_NE(problem.find("tokenizer.json: a split pattern must be a valid regular expression, got '(?<=a*)b|"),
+            std::string::npos)
+      << problem;
+  EXPECT_NE(problem.find("lookbehind assertion is not fixed length"), std::string::npos) << problem;
+}
+
 TEST_F(PackageTest, PacksMatricesInBlocks) {
   const std::string bytes = write(model.input());
   EXPECT_EQ(unpack(packed(bytes, "fused"), 60, 24, 2, 2),

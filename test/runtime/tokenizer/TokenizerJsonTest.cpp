@@ -91,6 +91,20 @@ TEST(TokenizerJson, names_what_it_refuses) {
   }
 }
 
+// A list of ids that a template names again and again.
+TEST(TokenizerJson, templates_cannot_multiply) {
+  std::string ids = "0", items;
+  for (int i = 0; i < 99; ++i)
+    ids += ",1";
+  for (int i = 0; i < 3; ++i)
+    items += R"({"SpecialToken": {"id": "x"}},)";
+  const std::string json = R"({"post_processor": {"type": "TemplateProcessing", "single": [)" + items +
+                           R"({"Sequence": {"id": "A"}}], "special_tokens": {"x": {"id": "x", "tokens": [], "ids": [)" +
+                           ids + "]}}}}";
+  EXPECT_TRUE(has(build(changed(json)).error, "single[2]: must make at most 256 tokens around a text, got more"))
+      << build(changed(json)).error;
+}
+
 TEST(TokenizerJson, names_what_it_refuses_where_symbols_are_characters) {
   const std::string longText(4097, 'x');
   auto metaspace = [](const std::string &keys) {

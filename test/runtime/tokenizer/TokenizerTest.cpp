@@ -96,6 +96,30 @@ TEST(TokenizerTable, refuses_what_the_compiler_never_writes) {
        "own rank, got rank 7 twice"},
       {[](auto &t) { t.model->merges.pop_back(); }, "power of two"},
       {[](auto &t) { t.model->merges.assign(4, firstMerge(t)); }, "must have an empty slot"},
+      // Ids that collide, as many as there are: each search would pass all of them.
+      {[](auto &t) {
+         std::vector<schema::MergeSlot> colliding(4096, schema::MergeSlot(schema::kNoToken, 0, 0, 0));
+         std::fill_n(colliding.begin() + 3500, 500, firstMerge(t));
+         std::fill_n(colliding.begin(), 525, firstMerge(t));
+         std::fill(colliding.begin() + 4000, colliding.end(), firstMerge(t));
+         t.model->merges = colliding;
+       },
+       "the tokenizer's table of merges must have an empty slot after at most 1024 full ones, got more"},
+      {[](auto &t) {
+         for (int i = 0; i < 1200; ++i) {
+           auto &token = *t.added_tokens.emplace_back(new schema::AddedTokenT);
+           token.content.assign(4000, 'a');
+         }
+       },
+       "added tokens must have at most 4194304 bytes together, got more"},
+      {[](auto &t) {
+         for (int i = 0; i < 2; ++i) {
+           auto &step = *t.normalizers.emplace_back(new schema::NormalizerStepT);
+           step.kind = schema::NormalizerKind::Prepend;
+           step.content.assign(33, 'a');
+         }
+       },
+       "normalizers must put at most 64 bytes before a text, got 66"},
       {[](auto &t) { t.model->whole_pieces.clear(); }, "just if merges are ignored"},
       {[](auto &t) { t.model->ignore_merges = false; }, "just if merges are ignored"},
       {[](auto &t) { t.model->whole_pieces.assign(2, 5); }, "must have an empty slot"},
@@ -197,6 +221,18 @@ TEST(TokenizerTable, refuses_what_the_compiler_never_writes_where_symbols_are_ch
       {[](auto &t) { t.word_pieces->pieces.pop_back(); }, "power of two"},
       {[](auto &t) { t.word_pieces->pieces.assign(2, 5); }, "must have an empty slot"},
       {[](auto &t) { t.word_pieces->pieces.assign({5, schema::kNoToken}); }, "must lead to id 5"},
+      {[](auto &t) {
+         // The last token grows by what follows, and its slot in the table moves.
+         t.token_bytes.insert(t.token_bytes.end(), 4097, 'q');
+         t.token_offsets.push_back(uint32_t(t.token_bytes.size()));
+         const std::string content(4097, 'q');
+         auto &pieces = t.word_pieces->pieces;
+         size_t slot = schema::pieceHash(content) & (pieces.size() - 1);
+         while (pieces[slot] != schema::kNoToken)
+           slot = (slot + 1) & (pieces.size() - 1);
+         pieces[slot] = uint32_t(t.token_offsets.size() - 2);
+       },
+       "the pieces of words must have at most 4096 bytes, got 4097"},
       {[](auto &t) { t.word_pieces->unknown = 1500; }, "unknown token must be below 1500, got 1500"},
       {[](auto &t) { t.word_pieces->prefix.assign(65, '#'); }, "at most 64 bytes"},
   };
@@ -313,6 +349,29 @@ TEST(Tokenizer, long_runs_take_linear_time) {
       // About 0.2 s; a quadratic step would take minutes.
       EXPECT_LT(seconds, 20.0) << text.substr(0, 8);
     }
+  }
+}
+
+// Steps that each put something before every piece and cut it off again double the pieces with each turn.
+TEST(Tokenizer, pieces_cannot_multiply) {
+  auto buffer = edited(table(), [](auto &t) {
+    t.pre_tokenizers.clear();
+    for (int i = 0; i < 8; ++i)
+      for (const char *replacement : {"a", "b"}) {
+        auto &prefix = *t.pre_tokenizers.emplace_back(new schema::PreTokenizerStepT);
+        prefix.kind = schema::PreTokenizerKind::Metaspace;
+        prefix.replacement = replacement;
+        t.pre_tokenizers.emplace_back(new schema::PreTokenizerStepT)->pattern = ".";
+      }
+  });
+  Tokenizer tokenizer(root(buffer));
+  EXPECT_GT(tokenizer.encode("x", false, false).size(), 4000u);
+  try {
+    tokenizer.encode("xyzxyzxyzxyz", false, false);
+    ADD_FAILURE() << "encoded";
+  } catch (const TokenizerError &error) {
+    EXPECT_EQ(error.cause(), Cause::Limit);
+    EXPECT_EQ(std::string(error.what()), "splitting must make at most 128 pieces of each byte of a text, got more");
   }
 }
 
