@@ -55,6 +55,10 @@ if ptxas:
     config.substitutions.append((r"(?<![-.\w/])ptxas(?![-.\w/])", ptxas))
 
 
+if shutil.which("zsh"):
+    config.available_features.add("zsh")
+
+
 # What only root may do: change the root directory, mount a small disk.
 def succeeds(*command):
     try:

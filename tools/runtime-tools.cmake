@@ -1,10 +1,13 @@
 # The tools that need no LLVM.
 find_path(CLI11_INCLUDE_DIR CLI/CLI.hpp REQUIRED)
 mark_as_advanced(CLI11_INCLUDE_DIR)
+find_package(Threads REQUIRED)
 
 # What they share.
 add_library(KerfToolSupport STATIC
-  runtime-support/CommandLine.cpp runtime-support/Interrupt.cpp runtime-support/Text.cpp)
+  runtime-support/CommandLine.cpp runtime-support/EventLog.cpp runtime-support/Handles.cpp
+  runtime-support/Interrupt.cpp
+  runtime-support/Progress.cpp runtime-support/Report.cpp runtime-support/Text.cpp)
 target_include_directories(KerfToolSupport SYSTEM PUBLIC ${CLI11_INCLUDE_DIR})
 
 # kerf_runtime_tool(NAME sources… LINK targets…): an installed program of the runtime.

@@ -162,3 +162,17 @@ kerf_code kerf_detokenize(const kerf_model *model, const int32_t *ids, size_t co
     *bytes = all.size();
   });
 }
+
+kerf_code kerf_token_bytes(const kerf_model *model, int32_t id, char *out, size_t capacity, size_t *bytes,
+                           kerf_error *error) {
+  return guarded(error, [&] {
+    needArgument(model, "model");
+    needArgument(bytes, "bytes");
+    *bytes = 0;
+    if (capacity)
+      needArgument(out, "out");
+    const std::string_view all = model->impl->tokenBytes(id);
+    std::copy_n(all.begin(), std::min(capacity, all.size()), out);
+    *bytes = all.size();
+  });
+}

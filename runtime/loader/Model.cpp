@@ -83,4 +83,13 @@ std::string Model::decode(std::span<const int32_t> ids, uint32_t flags) const {
   }
 }
 
+std::string_view Model::tokenBytes(int32_t id) const {
+  const Tokenizer &tokenizer = needTokenizer("a token's bytes");
+  try {
+    return tokenizer.contentOf(id);
+  } catch (const TokenizerError &error) {
+    rethrow(error, "");
+  }
+}
+
 } // namespace kerf::rt

@@ -42,6 +42,8 @@ public:
   std::vector<int32_t> encode(std::string_view text, uint32_t flags) const;
   /// Text of ids under kerf_detokenize's flags; throws Error.
   std::string decode(std::span<const int32_t> ids, uint32_t flags) const;
+  /// The bytes of one token; throws Error.
+  std::string_view tokenBytes(int32_t id) const;
 
 private:
   // The library is unloaded after everything that points into it is gone.

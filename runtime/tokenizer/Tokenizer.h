@@ -37,6 +37,10 @@ public:
   /// the vocabulary.
   std::string decode(std::span<const int32_t> ids, bool skipSpecial) const;
 
+  /// What the vocabulary has for one token, before decoding: bytes that are not always whole characters, or text with
+  /// the vocabulary's own marks (▁, ##, <0x0A>). Throws TokenizerError on an id outside the vocabulary.
+  std::string_view contentOf(int32_t id) const;
+
   /// True if `id` is a special token. Throws TokenizerError on an id outside the vocabulary.
   bool isSpecial(int32_t id) const;
 
@@ -58,7 +62,6 @@ private:
   };
   void readAddedTokens();
   void readSteps();
-  std::string_view contentOf(int32_t id) const;
   void encodePiece(std::string_view piece, bool first, size_t step, Scratch &scratch, std::vector<int32_t> &out) const;
 
   const schema::Tokenizer &table;

@@ -1,48 +1,12 @@
 // The sibling library and the tools that need no compiler, run as programs on a hand-written model.
-#include "test/runtime/fake/Fixture.h"
+#include "test/runtime/ToolsFixture.h"
 
-#include <array>
-#include <cstdio>
-#include <filesystem>
+#include <sched.h>
 #include <sstream>
-#include <sys/wait.h>
 
 using namespace kerf::test;
 
 namespace {
-
-class ToolsTest : public testing::Test {
-protected:
-  TempFolder folder;
-  std::string package = folder.file("model.kerf");
-  kerf_error error = {};
-
-  void SetUp() override {
-    FakePackage fake;
-    const std::string circle = "abcdef";
-    for (size_t i = 0; i < circle.size(); ++i)
-      fake.weights.next[uint8_t(circle[i])] = uint8_t(circle[(i + 1) % circle.size()]);
-    auto source = std::make_unique<kerf::schema::KeyValueT>();
-    source->key = "config.json";
-    source->value = "00ff";
-    fake.manifest.source_hashes.push_back(std::move(source));
-    fake.write(package);
-    std::filesystem::copy_file(KERF_FAKE_MODULE, folder.file("libmodel.so"));
-  }
-
-  struct Output {
-    int status;
-    std::string out, err;
-  };
-  Output run(const std::string &tool, const std::string &arguments) {
-    const std::string command =
-        tool + " " + arguments + " >" + folder.file("out") + " 2>" + folder.file("err") + " </dev/null";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, readFile(folder.file("out")), readFile(folder.file("err"))};
-  }
-};
-
-bool contains(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
 
 TEST_F(ToolsTest, OpensSibling) {
   kerf_model *model = nullptr;
@@ -111,15 +75,11 @@ TEST_F(ToolsTest, RunJson) {
 }
 
 TEST_F(ToolsTest, RunRefuses) {
-  auto expect = [&](const std::string &arguments, int status, const std::string &message) {
-    const Output output = run(KERF_RUN, arguments);
-    EXPECT_EQ(output.status, status) << arguments;
-    EXPECT_TRUE(contains(output.err, message)) << output.err;
-  };
-  expect(package + " --prompt a --variant other", 1, "kerf-run: error: variant must be one of narrow, wide, never");
-  expect(folder.file("none.kerf") + " --prompt a", 1, "No such file");
-  expect(package + " --prompt a --memory-limit 10kb", 1, "the memory limit allows 10.00 KiB");
-  expect(package + " --prompt a --context 65", 1, "context must be at most the model's 64, got 65");
+  expectRefused(KERF_RUN, package + " --prompt a --variant other", 1,
+                "kerf-run: error: variant must be one of narrow, wide, never");
+  expectRefused(KERF_RUN, folder.file("none.kerf") + " --prompt a", 1, "No such file");
+  expectRefused(KERF_RUN, package + " --prompt a --memory-limit 10kb", 1, "the memory limit allows 10.00 KiB");
+  expectRefused(KERF_RUN, package + " --prompt a --context 65", 1, "context must be at most the model's 64, got 65");
   EXPECT_NE(run(KERF_RUN, package).status, 0) << "a prompt is required";
   EXPECT_NE(run(KERF_RUN, "").status, 0);
   EXPECT_EQ(run(KERF_RUN, "--help").status, 0);
@@ -164,6 +124,100 @@ TEST_F(ToolsTest, Inspect) {
   output = run(KERF_INSPECT, package + " --verify");
   EXPECT_EQ(output.status, 1);
   EXPECT_TRUE(contains(output.err, "SHA-256 of weight 'next'")) << output.err;
+}
+
+TEST_F(ToolsTest, LogsEvents) {
+  const std::string log = folder.file("log");
+  const auto events = [&] {
+    std::vector<std::string> lines;
+    std::istringstream text(readFile(log));
+    for (std::string line; std::getline(text, line);) {
+      EXPECT_EQ(line.rfind("{\"time\": ", 0), 0u) << line;
+      EXPECT_EQ(line.back(), '}') << line;
+      EXPECT_GE(numberOf(line, "time"), 0) << line;
+      lines.push_back(line);
+    }
+    return lines;
+  };
+  const auto expect = [&](const std::vector<std::string> &starts) {
+    const std::vector<std::string> lines = events();
+    ASSERT_EQ(lines.size(), starts.size()) << readFile(log);
+    for (size_t i = 0; i < lines.size(); ++i)
+      EXPECT_TRUE(contains(lines[i], starts[i])) << lines[i];
+  };
+  EXPECT_EQ(run(KERF_RUN, package + " -p ab -n 3 --log-jsonl " + log).status, 0);
+  expect({"\"start\"", "\"open\"", "\"plan\"", "\"result\"", "\"exit\""});
+  EXPECT_TRUE(contains(events()[0], "\"tool\": \"kerf-run\"")) << events()[0];
+  EXPECT_TRUE(contains(events()[3], "\"text\": \"cde\"")) << events()[3];
+  EXPECT_EQ(numberOf(events()[4], "status"), 0);
+  // By a variable, and a failure.
+  EXPECT_EQ(run(KERF_RUN, package + " -p ab --context 65", "KERF_LOG_JSONL=" + log).status, 1);
+  expect({"\"start\"", "\"open\"", "\"error\"", "\"exit\""});
+  EXPECT_TRUE(contains(events()[2], "context must be at most the model's 64, got 65")) << events()[2];
+  EXPECT_EQ(numberOf(events()[3], "status"), 1);
+  EXPECT_EQ(run(KERF_BENCH, package + " --prompt-tokens 4 --gen-tokens 1 --repeat 1 --log-jsonl " + log).status, 0);
+  expect({"\"start\"", "\"open\"", "\"plan\"", "\"prefill\"", "\"exit\""});
+  EXPECT_EQ(run(KERF_INSPECT, package + " --log-jsonl " + log).status, 0);
+  expect({"\"start\"", "\"certificate\"", "\"exit\""});
+  EXPECT_TRUE(contains(run(KERF_INSPECT, package + " --log-jsonl -").out, "\"event\": \"exit\", \"status\": 0}\n"));
+  expectRefused(KERF_RUN, package + " -p ab --log-jsonl " + folder.file("no/log"), 1, "cannot write the log");
+  expectRefused(KERF_RUN, package + " -p ab --log-jsonl /dev/full", 1, "No space left on device");
+}
+
+TEST_F(ToolsTest, ReadsOptionsFromFilesAndVariables) {
+  const std::string config = folder.file("options.toml");
+  writeFile(config, "[generate]\nprompt = \"ab\"\nmax-tokens = 4\nquiet = true\n\n[perplexity]\nwindow = 16\n");
+  for (const std::string &arguments :
+       {"--config " + config + " generate " + package, "--config=" + config + " " + package,
+        "generate " + package + " --config " + config, package + " --config " + config}) {
+    const Output output = run(KERF_RUN, arguments);
+    EXPECT_EQ(output.out, "cdef\n") << arguments << output.err;
+    EXPECT_EQ(output.err, "") << arguments;
+  }
+  // The command line comes first, then the file, then variables.
+  EXPECT_EQ(run(KERF_RUN, package + " -n 1 --config " + config).out, "c\n");
+  writeFile(config, "[generate]\nprompt = \"ab\"\nthreads = 2\n");
+  const auto threads = [&](const std::string &arguments) {
+    return numberOf(run(KERF_RUN, package + " --json -q -p a -n 1 " + arguments, "KERF_THREADS=3").out, "threads");
+  };
+  EXPECT_EQ(threads(""), 3);
+  EXPECT_EQ(threads("--config " + config), 2);
+  EXPECT_EQ(threads("--config " + config + " -j 1"), 1);
+  expectRefused(KERF_RUN, package + " -p a --config " + folder.file("none"), 103, "none was not readable");
+  writeFile(config, "[generate]\nprompts = 1\n");
+  expectRefused(KERF_RUN, package + " -p a --config " + config, 110, "prompts");
+  expectRefused(KERF_RUN, "generate " + package + " -p a --memory-limit 5x", 105, "memory-limit");
+  Output bench = run(KERF_BENCH, package + " --prompt-tokens 4 --gen-tokens 1 --repeat 1 --json", "KERF_THREADS=3");
+  EXPECT_EQ(numberOf(bench.out, "threads"), 3) << bench.out << bench.err;
+}
+
+TEST_F(ToolsTest, KeepsToTheCpusItMayUse) {
+  const auto threads = [&](const std::string &arguments, const std::string &before) {
+    const Output output = run(KERF_RUN, package + " --json -p a -n 1 " + arguments, before);
+    EXPECT_EQ(output.err, "");
+    return numberOf(output.out, "threads");
+  };
+  cpu_set_t set;
+  ASSERT_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+  std::vector<std::string> cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(cpu, &set))
+      cpus.push_back(std::to_string(cpu));
+  EXPECT_EQ(threads("", "taskset -c " + cpus.back()), 1);
+  EXPECT_EQ(threads("--cpus " + cpus.back(), ""), 1);
+  EXPECT_EQ(threads("", "KERF_CPUS=" + cpus.back()), 1);
+  if (cpus.size() > 1) {
+    EXPECT_EQ(threads("--cpus " + cpus[0] + "," + cpus[1] + " -j 2", ""), 2);
+    expectRefused("taskset -c " + cpus[0] + " " + KERF_RUN, package + " -p a --cpus " + cpus[1], 105,
+                  "must be among those that this program may use, " + cpus[0] + "; got '" + cpus[1] + "'");
+  }
+  // More threads than CPUs work, and warn.
+  const Output many = run(KERF_RUN, package + " -p ab -n 3 -j 3 --cpus " + cpus[0]);
+  EXPECT_EQ(many.out, "cde\n");
+  EXPECT_TRUE(contains(many.err, "kerf-run: warning: --threads asks for 3, but only 1 CPU may be used")) << many.err;
+  EXPECT_EQ(run(KERF_RUN, package + " -p ab -n 3 -q -j 3 --cpus " + cpus[0]).err, "");
+  for (const char *bad : {"x", "1-", "0,,1", "0-x", "99999", "0;1", "1-0"})
+    expectRefused(KERF_RUN, package + " -p a --cpus '" + bad + "'", 105, "--cpus");
 }
 
 } // namespace

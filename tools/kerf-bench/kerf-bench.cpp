@@ -1,12 +1,11 @@
 // kerf-bench: measures prompt and decode speed, and where the time goes. Uses the C API alone.
 #include "tools/runtime-support/CommandLine.h"
 #include "tools/runtime-support/Handles.h"
-#include "tools/runtime-support/Json.h"
+#include "tools/runtime-support/Report.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <iostream>
 #include <map>
 #include <vector>
 
@@ -215,6 +214,38 @@ void writePhase(JsonWriter &json, const char *name, const Phase &phase) {
   json.endObject();
 }
 
+void writeFields(JsonWriter &json, const kerf_model_info &info, const Options &options, const std::vector<Run> &runs) {
+  json.value("model", info.name);
+  json.value("variant", info.variant);
+  json.value("weight_bytes", info.weight_bytes);
+  json.value("prompt_tokens", options.promptTokens);
+  json.value("gen_tokens", options.genTokens);
+  json.value("sequences", options.sequences);
+  json.beginArray("runs");
+  for (const Run &run : runs) {
+    json.beginObject();
+    json.value("threads", run.threads);
+    json.value("planned_bytes", run.report.total);
+    writePhase(json, "prefill", run.prefill);
+    writePhase(json, "decode", run.decode);
+    json.endObject();
+  }
+  json.endArray();
+}
+
+void printTable(const kerf_model_info &info, const Options &options, const std::vector<Run> &runs) {
+  std::printf("%s, variant %s, weights %.1f MiB\nprompt %u, new %u, sequences %u\n", info.name, info.variant,
+              double(info.weight_bytes) / 1048576, options.promptTokens, options.genTokens, options.sequences);
+  for (const Run &run : runs) {
+    std::printf("\n%u thread%s, planned %.1f MiB\n", run.threads, run.threads == 1 ? "" : "s",
+                double(run.report.total) / 1048576);
+    printPhase("prefill", run.prefill);
+    printPhase("decode", run.decode);
+    printKernels("prefill", run.prefill);
+    printKernels("decode", run.decode);
+  }
+}
+
 void bench(const Options &options) {
   const Model model = openModel(options.model, options.variant);
   const kerf_model_info info = infoOf(model);
@@ -226,39 +257,9 @@ void bench(const Options &options) {
   for (const uint32_t threads : options.threadCounts)
     runs.push_back(measure(model, info, options, threads));
 
-  if (options.json) {
-    JsonWriter json;
-    json.beginObject();
-    json.value("model", info.name);
-    json.value("variant", info.variant);
-    json.value("weight_bytes", info.weight_bytes);
-    json.value("prompt_tokens", options.promptTokens);
-    json.value("gen_tokens", options.genTokens);
-    json.value("sequences", options.sequences);
-    json.beginArray("runs");
-    for (const Run &run : runs) {
-      json.beginObject();
-      json.value("threads", run.threads);
-      json.value("planned_bytes", run.report.total);
-      writePhase(json, "prefill", run.prefill);
-      writePhase(json, "decode", run.decode);
-      json.endObject();
-    }
-    json.endArray();
-    json.endObject();
-    std::cout << json.text();
-    return;
-  }
-  std::printf("%s, variant %s, weights %.1f MiB\nprompt %u, new %u, sequences %u\n", info.name, info.variant,
-              double(info.weight_bytes) / 1048576, options.promptTokens, options.genTokens, options.sequences);
-  for (const Run &run : runs) {
-    std::printf("\n%u thread%s, planned %.1f MiB\n", run.threads, run.threads == 1 ? "" : "s",
-                double(run.report.total) / 1048576);
-    printPhase("prefill", run.prefill);
-    printPhase("decode", run.decode);
-    printKernels("prefill", run.prefill);
-    printKernels("decode", run.decode);
-  }
+  report(
+      options.json, [&](JsonWriter &json) { writeFields(json, info, options, runs); },
+      [&] { printTable(info, options, runs); });
 }
 
 } // namespace
@@ -276,9 +277,11 @@ int main(int argc, char **argv) {
   app.add_option("--sequences", options.sequences, "Sequences that decode together")
       ->check(CLI::Range(1u, 1u << 16))
       ->capture_default_str();
-  app.add_option("--threads", options.threadCounts, "Thread counts to measure, with commas; 0: all usable")
+  app.add_option("-j,--threads", options.threadCounts, "Thread counts to measure, with commas; 0: all usable")
       ->delimiter(',')
-      ->capture_default_str();
+      ->capture_default_str()
+      ->envname("KERF_THREADS");
+  addCpusOption(app);
   app.add_option("--repeat", options.repeat, "Timed runs; one more warms up")
       ->check(CLI::Range(1u, 10000u))
       ->capture_default_str();

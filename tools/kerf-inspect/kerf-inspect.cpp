@@ -5,11 +5,10 @@
 #include "runtime/support/Error.h"
 #include "runtime/support/Sha256.h"
 #include "tools/runtime-support/CommandLine.h"
-#include "tools/runtime-support/Json.h"
+#include "tools/runtime-support/Report.h"
 
 #include <algorithm>
 #include <cstdio>
-#include <iostream>
 #include <map>
 
 using namespace kerf::rt;
@@ -214,11 +213,9 @@ void printProvenance(const Report &r, const Options &options) {
     std::printf("\nplan\n%s\n", textOr(m.plan(), ""));
 }
 
-void printJson(const Report &r, const Options &options) {
+void writeFields(JsonWriter &json, const Report &r, const Options &options) {
   const schema::Manifest &m = r.manifest();
   const kerf_plan_report &c = r.report;
-  JsonWriter json;
-  json.beginObject();
   json.value("model", m.model_name()->c_str());
   json.value("architecture", m.architecture()->c_str());
   json.value("layers", m.layers());
@@ -333,24 +330,22 @@ void printJson(const Report &r, const Options &options) {
     json.value("plan", textOr(m.plan(), ""));
   if (options.verify)
     json.value("verified", true);
-  json.endObject();
-  std::cout << json.text();
 }
 
 void inspect(const Options &options) {
   const Report report(options);
   if (options.verify)
     report.package.verifyWeights();
-  if (options.json) {
-    printJson(report, options);
-    return;
-  }
-  printManifest(report);
-  printCertificate(report, options);
-  printWeights(report, options);
-  printProvenance(report, options);
-  if (options.verify)
-    std::printf("\nverified: manifest and %u weights match their SHA-256\n", report.manifest().weights()->size());
+  kerf::tools::report(
+      options.json, [&](JsonWriter &json) { writeFields(json, report, options); },
+      [&] {
+        printManifest(report);
+        printCertificate(report, options);
+        printWeights(report, options);
+        printProvenance(report, options);
+        if (options.verify)
+          std::printf("\nverified: manifest and %u weights match their SHA-256\n", report.manifest().weights()->size());
+      });
 }
 
 } // namespace
@@ -359,18 +354,19 @@ int main(int argc, char **argv) {
   CLI::App app("Shows what is in a package made by kerf-compile", "kerf-inspect");
   Options options;
   options.ceilings.struct_size = sizeof options.ceilings;
-  app.add_option("MODEL.kerf", options.path, "Package")->required();
+  app.add_option("MODEL.kerf", options.path, "Package")->required()->type_name("FILE");
   app.add_option("-T,--max-tokens", options.ceilings.max_tokens, "Ceiling of the certificate; 0: 512 or the context");
   app.add_option("-S,--max-sequences", options.ceilings.max_sequences, "Ceiling of the certificate; 0: 1");
   app.add_option("--context", options.ceilings.context, "Ceiling of the certificate; 0: the model's");
   app.add_option("-R,--max-logit-rows", options.ceilings.max_logit_rows, "Ceiling of the certificate; 0: sequences");
   app.add_option("--kv-pages", options.ceilings.kv_pages, "KV pages of a group; 0: enough for all");
-  app.add_option("--threads", options.threads, "Threads of the certificate; 0: all usable");
+  app.add_option("-j,--threads", options.threads, "Threads of the certificate; 0: all usable");
   app.add_flag("--weights", options.weights, "List every weight with its sources");
   app.add_flag("--slots", options.slots, "List every slot of the arena");
   app.add_flag("--plan", options.plan, "Print the plan the model was compiled by");
   app.add_flag("--verify", options.verify, "Compare every weight with its SHA-256");
   app.add_flag("--json", options.json, "Print JSON");
+  kerf::tools::addLogOption(app);
   app.final_callback([&] { inspect(options); });
   return kerf::tools::runTool(app, {argv + 1, argv + argc});
 }

@@ -8,6 +8,12 @@ namespace kerf::tools {
 
 /// Adds `generate`: continues a prompt.
 void addGenerate(CLI::App &app);
+/// Adds `tokenize`: text to ids and back.
+void addTokenize(CLI::App &app);
+/// Adds `perplexity`: how well a model predicts a text.
+void addPerplexity(CLI::App &app);
+/// Adds `compare`: how far one model's predictions are from another's.
+void addCompare(CLI::App &app);
 
 } // namespace kerf::tools
 

@@ -2,7 +2,7 @@
 #include "tools/kerf-run/Commands.h"
 #include "tools/runtime-support/CommandLine.h"
 #include "tools/runtime-support/Interrupt.h"
-#include "tools/runtime-support/Json.h"
+#include "tools/runtime-support/Report.h"
 #include "tools/runtime-support/Text.h"
 
 #include <algorithm>
@@ -25,10 +25,8 @@ struct Options : RunOptions {
 
 double perSecond(double count, uint64_t nanoseconds) { return nanoseconds ? count * 1e9 / double(nanoseconds) : 0; }
 
-void printJson(const kerf_model_info &info, const kerf_plan_report &report, const kerf_generate_result &result,
-               const std::string &prompt) {
-  JsonWriter json;
-  json.beginObject();
+void writeFields(JsonWriter &json, const kerf_model_info &info, const kerf_plan_report &report,
+                 const kerf_generate_result &result, const std::string &prompt) {
   json.value("model", info.name);
   json.value("variant", info.variant);
   json.value("threads", report.threads);
@@ -46,8 +44,6 @@ void printJson(const kerf_model_info &info, const kerf_plan_report &report, cons
   json.value("decode_seconds", double(result.decode_ns) * 1e-9);
   json.value("decode_tokens_per_second", perSecond(result.decode_steps, result.decode_ns));
   json.value("planned_bytes", report.total);
-  json.endObject();
-  writeOut(json.text());
 }
 
 void printSummary(const kerf_model_info &info, const kerf_plan_report &report, const kerf_generate_result &result) {
@@ -77,8 +73,8 @@ void generate(const Options &options) {
   planned.context = options.context ? options.context : uint32_t(std::min<uint64_t>(info.context, needed));
   planned.max_tokens = options.maxBatch ? options.maxBatch : std::min(512u, std::max(1u, uint32_t(prompt.size())));
   planned.memory_limit = options.memoryLimit;
-  const Context context = makeContext(model, options.threads);
-  const kerf_plan_report report = plan(context, planned);
+  const Context context = makeContext(model, options);
+  const kerf_plan_report planReport = plan(context, planned);
 
   kerf_error error;
   kerf_generate_options generation = {};
@@ -112,13 +108,13 @@ void generate(const Options &options) {
     const CancelOnInterrupt interrupt(context);
     check(kerf_generate(context.get(), &generation, &result, &error), error);
   }
-  if (options.json)
-    printJson(info, report, result, text);
-  else {
-    writeOut("\n");
-    if (!options.quiet)
-      printSummary(info, report, result);
-  }
+  report(
+      options.json, [&](JsonWriter &json) { writeFields(json, info, planReport, result, text); },
+      [&] {
+        writeOut("\n");
+        if (!options.quiet)
+          printSummary(info, planReport, result);
+      });
   kerf_generate_result_free(&result);
 }
 

@@ -2,6 +2,8 @@
 #ifndef KERF_TOOLS_RUNTIMESUPPORT_COMMANDLINE_H
 #define KERF_TOOLS_RUNTIMESUPPORT_COMMANDLINE_H
 
+#include "tools/runtime-support/Handles.h"
+
 #include <CLI/CLI.hpp>
 
 #include <cstdint>
@@ -18,14 +20,26 @@ struct RunOptions {
   bool verify = false, json = false, quiet = false;
 };
 
-/// Adds MODEL.kerf, which is required, --variant and --memory-limit.
+/// Adds MODEL.kerf, which is required, --variant, --memory-limit and --log-jsonl.
 void addModelOptions(CLI::App &command, RunOptions &options);
+
+/// Adds --log-jsonl, which opens the program's log.
+void addLogOption(CLI::App &command);
+
+/// Adds --cpus, which binds the program to CPUs as soon as it is parsed.
+void addCpusOption(CLI::App &command);
 
 /// Adds those and --threads, --verify, --json and --quiet; `json` says what --json prints.
 void addRunOptions(CLI::App &command, RunOptions &options, const char *json);
 
-/// Adds --version, parses `arguments` (without the program's name) and so runs what the callbacks do. Whatever they
-/// throw is printed as "NAME: error: …". Returns the exit status.
+/// Makes a context with the threads asked for, and warns if they are more than the CPUs that may be used.
+Context makeContext(const Model &model, const RunOptions &options);
+
+/// Prints "NAME: warning: …" on standard error and logs it.
+void warn(const std::string &message);
+
+/// Adds --version and --config, parses `arguments` (without the program's name) and so runs what the callbacks do.
+/// Whatever they throw is printed as "NAME: error: …" and logged. Returns the exit status.
 int runTool(CLI::App &app, std::vector<std::string> arguments);
 
 } // namespace kerf::tools

@@ -29,6 +29,19 @@ inline void check(kerf_code code, const kerf_error &error) {
     throw std::runtime_error(error.message);
 }
 
+/// Facts about a model.
+inline kerf_model_info infoOf(const Model &model) {
+  kerf_model_info info = {};
+  info.struct_size = sizeof info;
+  kerf_error error;
+  check(kerf_model_get_info(model.get(), &info, &error), error);
+  return info;
+}
+
+/// Log the events `open` and `plan`.
+void logOpened(const std::string &path, const kerf_model_info &info);
+void logPlanned(const kerf_plan_report &report);
+
 /// Opens a package and the library beside it; `variant` may be empty.
 inline Model openModel(const std::string &path, const std::string &variant, bool verify = false) {
   kerf_model_options options = {};
@@ -38,16 +51,9 @@ inline Model openModel(const std::string &path, const std::string &variant, bool
   kerf_error error;
   kerf_model *model = nullptr;
   check(kerf_model_open_files(path.c_str(), &options, &model, &error), error);
-  return Model(model);
-}
-
-/// Facts about a model.
-inline kerf_model_info infoOf(const Model &model) {
-  kerf_model_info info = {};
-  info.struct_size = sizeof info;
-  kerf_error error;
-  check(kerf_model_get_info(model.get(), &info, &error), error);
-  return info;
+  Model opened(model);
+  logOpened(path, infoOf(opened));
+  return opened;
 }
 
 /// Makes a context; 0 threads means all that are usable.
@@ -67,6 +73,7 @@ inline kerf_plan_report plan(const Context &context, const kerf_plan_options &op
   report.struct_size = sizeof report;
   kerf_error error;
   check(kerf_context_plan(context.get(), &options, &report, &error), error);
+  logPlanned(report);
   return report;
 }
 

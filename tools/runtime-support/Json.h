@@ -1,4 +1,4 @@
-/// Writes JSON for the --json options of the runtime's tools.
+/// Writes JSON for the --json and --log-jsonl options of the runtime's tools.
 #ifndef KERF_TOOLS_RUNTIMESUPPORT_JSON_H
 #define KERF_TOOLS_RUNTIMESUPPORT_JSON_H
 
@@ -10,9 +10,12 @@
 
 namespace kerf::tools {
 
-/// Builds one document, indented by two spaces. Keys are given in objects only.
+/// Builds one document. Keys are given in objects only.
 class JsonWriter {
 public:
+  /// Indented by two spaces, or on one line.
+  enum class Form { Indented, OneLine };
+  explicit JsonWriter(Form form = Form::Indented) : form_(form) {}
   /// Opens an object; `key` is empty in arrays and at the top.
   void beginObject(std::string_view key = {}) { open(key, '{'); }
   /// Closes it.
@@ -60,10 +63,10 @@ public:
 private:
   void start(std::string_view key) {
     if (!first_)
-      out_ += ',';
+      out_ += form_ == Form::OneLine ? ", " : ",";
     first_ = false;
     if (depth_)
-      out_ += '\n' + std::string(2 * depth_, ' ');
+      breakLine();
     if (key.data()) {
       quote(key);
       out_ += ": ";
@@ -78,9 +81,13 @@ private:
   void close(char bracket) {
     --depth_;
     if (!first_)
-      out_ += '\n' + std::string(2 * depth_, ' ');
+      breakLine();
     out_ += bracket;
     first_ = false;
+  }
+  void breakLine() {
+    if (form_ == Form::Indented)
+      out_ += '\n' + std::string(2 * depth_, ' ');
   }
   void quote(std::string_view text) {
     out_ += '"';
@@ -98,6 +105,7 @@ private:
     out_ += '"';
   }
 
+  const Form form_;
   std::string out_;
   size_t depth_ = 0;
   bool first_ = true;

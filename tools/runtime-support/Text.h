@@ -20,6 +20,15 @@ std::vector<int32_t> tokenize(const Model &model, std::string_view text, uint32_
 /// The text of `ids`; `flags` are those of kerf_detokenize. Throws std::runtime_error.
 std::string detokenize(const Model &model, const std::vector<int32_t> &ids, uint32_t flags);
 
+/// The bytes of one token, not always whole characters. Throws std::runtime_error.
+std::string tokenBytes(const Model &model, int32_t id);
+
+/// Whether a token is left out by KERF_SKIP_SPECIAL. Throws std::runtime_error.
+bool isSpecial(const Model &model, int32_t id);
+
+/// Between double quotes, on one line: control characters, quotes and bytes that are not UTF-8 as \n, \", \xNN ….
+std::string escaped(std::string_view bytes);
+
 /// Writes to standard output at once. False when the reader went away.
 bool writeOut(std::string_view text);
 

@@ -150,6 +150,12 @@ KERF_API kerf_code kerf_tokenize(const kerf_model *model, const char *text, size
 KERF_API kerf_code kerf_detokenize(const kerf_model *model, const int32_t *ids, size_t count, uint32_t flags,
                                    char *text, size_t capacity, size_t *bytes, kerf_error *error);
 
+/// What the vocabulary has for one token: bytes, not always whole characters, or for vocabularies of characters text
+/// with their marks (▁, ##, <0x0A>). `*bytes` gets how many bytes; the first `capacity` are written, with no final
+/// zero. KERF_BAD_ARGUMENT on an id outside the tokenizer's vocabulary. Any thread.
+KERF_API kerf_code kerf_token_bytes(const kerf_model *model, int32_t id, char *out, size_t capacity, size_t *bytes,
+                                    kerf_error *error);
+
 // -------------------------------------------------------------------------------------------------------- context
 
 /// How to make a context.

@@ -1,0 +1,28 @@
+#include "tools/runtime-support/Handles.h"
+
+#include "tools/runtime-support/EventLog.h"
+
+namespace kerf::tools {
+
+void logOpened(const std::string &path, const kerf_model_info &info) {
+  eventLog().write("open", [&](JsonWriter &json) {
+    json.value("package", path);
+    json.value("model", info.name);
+    json.value("architecture", info.architecture);
+    json.value("variant", info.variant);
+    json.value("weight_bytes", info.weight_bytes);
+  });
+}
+
+void logPlanned(const kerf_plan_report &report) {
+  eventLog().write("plan", [&](JsonWriter &json) {
+    json.value("threads", report.threads);
+    json.value("max_tokens", report.max_tokens);
+    json.value("max_sequences", report.max_sequences);
+    json.value("context", report.context);
+    json.value("planned_bytes", report.total);
+    json.value("available_bytes", report.available);
+  });
+}
+
+} // namespace kerf::tools
