@@ -1,5 +1,6 @@
 #include "codegen/driver/Compiler.h"
-#include "codegen/VerifyNumerics.h"
+#include "codegen/VerifyKernels.h"
+#include "codegen/driver/KernelDump.h"
 #include "codegen/driver/Outputs.h"
 #include "codegen/package/Header.h"
 #include "codegen/package/Package.h"
@@ -43,6 +44,14 @@ LogicalResult Compiler::checkOptions() {
   if (options.from && *options.from >= options.to)
     return fail("the last phase must come after the one resumed from (" + getPhaseName(*options.from) + "), got " +
                 getPhaseName(options.to));
+  if (options.verifyNumerics && options.from && *options.from > Phase::Memory)
+    return fail("--verify-numerics compares with the graph, which must still be there: resume from import, optimize or "
+                "memory, got " +
+                getPhaseName(*options.from));
+  if (!options.kernelDirectory.empty() &&
+      ((options.from && *options.from > Phase::Kernels) || options.to < Phase::Kernels))
+    return fail("--dump-kernels-to needs what the kernels phase leaves: stop there or later and resume from there or "
+                "earlier");
   for (const std::string &name : options.variants) {
     if (x86::findVariant(name))
       continue;
@@ -90,18 +99,26 @@ LogicalResult Compiler::run() {
   };
   if (options.from && failed(runParse()))
     return failure();
+  if (options.from == Phase::Kernels && failed(dumpEachKernel()))
+    return failure();
   for (const auto &[phase, step] : steps) {
     if (!runs(phase))
       continue;
+    if (phase == Phase::Kernels && options.verifyNumerics)
+      planned = module->clone();
     TimingScope scope = timing.nest(getPhaseName(phase));
     progress.begin(phase);
     if (failed(step()))
+      return failure();
+    if (phase == Phase::Object && options.verifyNumerics && failed(verifyObjects()))
       return failure();
     progress.end(summarize(phase));
     if (phase == Phase::Import && options.verbose)
       for (const IgnoredKey &key : ignored)
         progress.note(key.key + ": " + key.reason);
     if (!options.dumpDirectory.empty() && failed(dump(phase)))
+      return failure();
+    if (phase == Phase::Kernels && failed(dumpEachKernel()))
       return failure();
   }
   // Objects are nothing to fill a terminal with.
@@ -167,6 +184,21 @@ LogicalResult Compiler::runObjects() {
   if (llvm::Error error =
           x86::compileVariants(*module, options.threads, options.dumpDirectory.empty() ? nullptr : &listings))
     return fail(std::move(error));
+  return success();
+}
+
+LogicalResult Compiler::verifyObjects() {
+  auto checkpoint = openCheckpoint();
+  if (!checkpoint)
+    return fail(checkpoint.takeError());
+  CheckpointSource source(*checkpoint);
+  KernelsReport report;
+  if (llvm::Error error = verifyKernels(*planned, *module, source, VerifyNumericsOptions(), report))
+    return fail(std::move(error));
+  if (report.diverged)
+    return failure();
+  progress.note(
+      llvm::formatv("numerics of {0} verified: {1} results", llvm::join(report.variants, ", "), report.compared).str());
   return success();
 }
 
@@ -271,6 +303,22 @@ LogicalResult Compiler::dump(Phase phase) {
         return failure();
     }
   }
+  return success();
+}
+
+LogicalResult Compiler::dumpEachKernel() {
+  if (options.kernelDirectory.empty())
+    return success();
+  auto write = [&](StringRef name, StringRef text) -> LogicalResult {
+    llvm::SmallString<128> path(options.kernelDirectory);
+    llvm::sys::path::append(path, name);
+    StringRef directory = llvm::sys::path::parent_path(path);
+    if (std::error_code error = llvm::sys::fs::create_directories(directory, true, llvm::sys::fs::all_all))
+      return fail("cannot make the directory " + directory + ": " + error.message());
+    return writeFile(path, [&](llvm::raw_ostream &os) { os << text; });
+  };
+  if (llvm::Error error = dumpKernels(*module, options.threads, write))
+    return fail(std::move(error));
   return success();
 }
 

@@ -35,6 +35,8 @@ struct CompileOptions {
   Phase to = Phase::Package;
   /// Directory for what each phase wrote; empty: nowhere.
   std::string dumpDirectory;
+  /// Directory for each kernel by itself; empty: nowhere.
+  std::string kernelDirectory;
   /// How the checkpoint becomes a graph.
   ImportOptions import;
   /// Fuse projections, gating and residual sums.
@@ -43,7 +45,8 @@ struct CompileOptions {
   std::vector<std::string> variants;
   /// Threads for packing and code generation, at least 1.
   unsigned threads = 1;
-  /// Run the model on the reference path before and after each pass of the optimize and memory phases.
+  /// Run the model on the reference path before and after each pass of the optimize and memory phases, and compare the
+  /// compiled kernels with it.
   bool verifyNumerics = false;
   /// List what the checkpoint says without effect.
   bool verbose = false;
@@ -66,8 +69,10 @@ private:
   mlir::LogicalResult runParse();
   mlir::LogicalResult runPasses(Phase phase, llvm::function_ref<void(mlir::PassManager &)> build);
   mlir::LogicalResult runObjects();
+  mlir::LogicalResult verifyObjects();
   mlir::LogicalResult runPackage();
   mlir::LogicalResult dump(Phase phase);
+  mlir::LogicalResult dumpEachKernel();
   mlir::LogicalResult writeModule(llvm::StringRef path);
   mlir::LogicalResult writeFile(llvm::StringRef path, llvm::function_ref<void(llvm::raw_ostream &)> write);
   /// The checkpoint that the module was made from.
@@ -84,6 +89,8 @@ private:
   mlir::TimingScope &timing;
   std::function<mlir::LogicalResult(mlir::PassManager &)> configure;
   mlir::OwningOpRef<mlir::ModuleOp> module;
+  /// As the memory phase left it, to verify kernels against.
+  mlir::OwningOpRef<mlir::ModuleOp> planned;
   std::vector<IgnoredKey> ignored;
   /// What the object phase tells beside the objects, for the dump.
   std::vector<x86::Listing> listings;

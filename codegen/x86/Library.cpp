@@ -1,7 +1,6 @@
 // Compiles variants to objects, writes the library's table as constant data, and links.
 #include "codegen/x86/Library.h"
 #include "codegen/x86/AttentionKernels.h"
-#include "codegen/x86/Lower.h"
 #include "kerf/names.h"
 
 #include "mlir/IR/AsmState.h"
@@ -19,7 +18,6 @@
 #include "llvm/Support/Program.h"
 #include "llvm/Support/ThreadPool.h"
 #include "llvm/Support/raw_ostream.h"
-#include "llvm/Transforms/Utils/Cloning.h"
 
 using namespace mlir;
 using namespace kerf;
@@ -41,24 +39,13 @@ struct VariantJob {
   Listing listing;
   llvm::Error error = llvm::Error::success();
 
-  llvm::Error compile(bool listed) {
-    listing.name = variant->name;
-    if (listed)
-      listing.llvmIR = printModule(*code);
-    if (llvm::Error problem = optimize(*code, *variant))
-      return problem;
-    if (listed) {
-      listing.optimizedIR = printModule(*code);
-      auto assembly = emitAssembly(*llvm::CloneModule(*code), *variant);
-      if (!assembly)
-        return assembly.takeError();
-      listing.assembly = std::move(*assembly);
-    }
-    auto object = emitObject(*code, *variant);
-    if (!object)
-      return object.takeError();
-    bytes = std::move(*object);
-    return llvm::Error::success();
+  void compile(bool listed) {
+    llvm::ErrorAsOutParameter written(error);
+    auto object = compileModule(*code, *variant, listed ? &listing : nullptr);
+    if (object)
+      bytes = std::move(*object);
+    else
+      error = object.takeError();
   }
 
   /// The object file as the variant's resource, in place of the functions.
@@ -92,10 +79,7 @@ llvm::Error kerf::x86::compileVariants(ModuleOp module, unsigned threads, std::v
   }
   llvm::DefaultThreadPool pool(llvm::hardware_concurrency(threads));
   for (VariantJob &job : jobs)
-    pool.async([&job, listings] {
-      llvm::ErrorAsOutParameter written(job.error);
-      job.error = job.compile(listings != nullptr);
-    });
+    pool.async([&job, listings] { job.compile(listings != nullptr); });
   pool.wait();
   llvm::Error errors = llvm::Error::success();
   for (VariantJob &job : jobs)

@@ -2,6 +2,7 @@
 #ifndef KERF_CODEGEN_X86_LIBRARY_H
 #define KERF_CODEGEN_X86_LIBRARY_H
 
+#include "codegen/x86/Lower.h"
 #include "dialects/kerf/KerfDialect.h"
 
 #include "llvm/ADT/SmallVector.h"
@@ -19,14 +20,6 @@ struct ObjectFile {
   std::string name;
   /// ELF bytes.
   llvm::SmallVector<char, 0> bytes;
-};
-
-/// What a variant became on its way to its object file, as text.
-struct Listing {
-  /// The variant.
-  std::string name;
-  /// LLVM IR before and after optimization, and assembly.
-  std::string llvmIR, optimizedIR, assembly;
 };
 
 /// Compiles the kernels of every `kerf.variant` of a module in the llvm dialect, each in a thread of its own, at most

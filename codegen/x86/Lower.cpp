@@ -18,6 +18,7 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/Target/TargetMachine.h"
+#include "llvm/Transforms/Utils/Cloning.h"
 
 using namespace mlir;
 using namespace kerf::x86;
@@ -148,4 +149,20 @@ std::string kerf::x86::printModule(const llvm::Module &module) {
   llvm::raw_string_ostream stream(text);
   module.print(stream, nullptr);
   return text;
+}
+
+llvm::Expected<llvm::SmallVector<char, 0>> kerf::x86::compileModule(llvm::Module &module, const Variant &variant,
+                                                                    Listing *listing) {
+  if (listing)
+    listing->llvmIR = printModule(module);
+  if (llvm::Error error = optimize(module, variant))
+    return error;
+  if (listing) {
+    listing->optimizedIR = printModule(module);
+    auto assembly = emitAssembly(*llvm::CloneModule(module), variant);
+    if (!assembly)
+      return assembly.takeError();
+    listing->assembly = std::move(*assembly);
+  }
+  return emitObject(module, variant);
 }

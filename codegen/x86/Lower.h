@@ -43,6 +43,16 @@ llvm::Expected<std::string> emitAssembly(llvm::Module &module, const Variant &va
 /// The module's LLVM IR as text.
 std::string printModule(const llvm::Module &module);
 
+/// What a module became on its way to its object file, as text.
+struct Listing {
+  /// LLVM IR before and after optimization, and assembly.
+  std::string llvmIR, optimizedIR, assembly;
+};
+
+/// Optimizes the module, fills in `listing` if there is one, and gives the object file. Consumes the module's IR.
+llvm::Expected<llvm::SmallVector<char, 0>> compileModule(llvm::Module &module, const Variant &variant,
+                                                         Listing *listing = nullptr);
+
 } // namespace kerf::x86
 
 #endif // KERF_CODEGEN_X86_LOWER_H

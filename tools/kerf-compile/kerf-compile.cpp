@@ -44,11 +44,14 @@ static cl::opt<std::string> compileFrom("compile-from", cl::value_desc("phase"),
                                         cl::desc("The input is what this phase wrote"));
 static cl::opt<std::string> dumpPhases("dump-phases-to", cl::value_desc("directory"), cl::cat(category),
                                        cl::desc("Write what each phase leaves"));
+static cl::opt<std::string> dumpKernels("dump-kernels-to", cl::value_desc("directory"), cl::cat(category),
+                                        cl::desc("Write each kernel by itself: IR, assembly, object and a benchmark"));
 static cl::opt<unsigned> threads("j", cl::Prefix, cl::value_desc("N"), cl::cat(category),
                                  cl::desc("Threads (default: the CPUs that affinity and cgroups leave)"));
 static cl::opt<bool> verifyNumerics("verify-numerics", cl::cat(category),
                                     cl::desc("Run the model on the reference path before and after each pass up to "
-                                             "memory and name the first op that diverges"));
+                                             "memory, and each dispatch of the variants that run on this CPU; name the "
+                                             "first op or dispatch that diverges"));
 static cl::opt<bool> verbose("v", cl::desc("List what the checkpoint says without effect"), cl::cat(category));
 static cl::opt<bool> quiet("quiet", cl::desc("Say nothing but errors"), cl::cat(category));
 static cl::opt<std::string> logFile("log-jsonl", cl::value_desc("file"), cl::cat(category),
@@ -134,6 +137,7 @@ int main(int argc, char **argv) {
   options.from = parsePhase(compileFrom);
   options.to = parsePhase(compileTo).value_or(kerf::Phase::Package);
   options.dumpDirectory = dumpPhases;
+  options.kernelDirectory = dumpKernels;
   options.import.name = name;
   if (contextLength.getNumOccurrences())
     options.import.context = contextLength;
