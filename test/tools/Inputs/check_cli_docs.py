@@ -24,6 +24,7 @@ for program in programs:
     wanted = set(options(text)).union(commands, *(options(help_of(program, command)) for command in commands))
     for path in (f"man/{name}.1", f"bash/{name}", f"zsh/_{name}"):
         page = open(os.path.join(folder, path), encoding="utf-8").read().replace("\\-", "-")
+        page = re.sub(r"\\f[BIR]", "", page)  # fonts
         if path.startswith("man"):
             page = page.lower() + page
         missing = sorted(x for x in wanted if not re.search(r"(?<![\w-])" + re.escape(x) + r"(?![\w-])", page))
