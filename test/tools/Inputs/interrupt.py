@@ -1,48 +1,78 @@
-"""Stops kerf-compile with a signal at many moments; says whether a final name ever appeared without its two siblings.
+"""Stops kerf-compile with a signal at moments drawn at random over the whole compilation, into an empty directory and into
+one that holds another compilation of the model. Says whether ever a file was missing, half, or older than its siblings.
 
-interrupt.py SIGNAL DIRECTORY COMMAND... (COMMAND's last argument is the output directory)
+interrupt.py SIGNAL MOMENTS COMMAND... (COMMAND's last argument is the output directory)
 """
+import hashlib
 import os
-import signal
+import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
 
-number, command = getattr(signal, sys.argv[1]), sys.argv[2:]
+number, moments, command = getattr(signal, sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 output = command[-1]
+older = output + ".older"
+seed = random.randrange(2**32)
+draw = random.Random(seed)
 
 
-def run(delay):
+def contents(directory):
+    if not os.path.isdir(directory):
+        return {}
+    return {name: hashlib.sha256(open(os.path.join(directory, name), "rb").read()).hexdigest()
+            for name in os.listdir(directory)}
+
+
+# Runs the command until `delay`, into a directory that is made like `before`; gives its status and what is there then.
+def run(delay, before=None, extra=()):
     shutil.rmtree(output, ignore_errors=True)
+    if before:
+        shutil.copytree(before, output)
     # lit ignores SIGINT, and what is ignored stays so in children.
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    process = subprocess.Popen([*command[:-2], *extra, *command[-2:]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                preexec_fn=lambda: signal.signal(number, signal.SIG_DFL) if number != signal.SIGKILL else None)
     try:
         process.wait(delay)
     except subprocess.TimeoutExpired:
         process.send_signal(number)
         process.wait()
-    names = sorted(os.listdir(output)) if os.path.isdir(output) else []
-    return process.returncode, names
+    return process.returncode, contents(output)
 
 
+status, old = run(None, extra=["--compute-type=f32"])
+assert status == 0 and len(old) == 3, (status, old)
+shutil.rmtree(older, ignore_errors=True)
+shutil.move(output, older)
 start = time.monotonic()
-status, whole = run(None)
+status, new = run(None)
 total = time.monotonic() - start
-assert status == 0 and len(whole) == 3, (status, whole)
+assert status == 0 and len(new) == 3 and all(new[name] != old[name] for name in new), (status, new)
+
 stopped = 0
-# Packaging and naming happen at the end: most of the moments lie there.
-moments = [0.02, 0.4] + [0.7 + 0.06 * i for i in range(6)]
-for part in moments:
-    status, names = run(part * total)
-    final = [name for name in names if not name.startswith(".")]
-    # The three renames are one after the other; only SIGKILL can fall between them, and then some files are there, whole.
-    if number != signal.SIGKILL:
-        assert final in ([], whole), (part, status, names)
-        assert names == final, ("temporary files stayed", part, status, names)
-    if status == -number:
-        stopped += 1
+for moment in range(moments):
+    # Naming happens at the end: half of the moments lie in the last part.
+    part = draw.uniform(0, 1.1) if moment % 2 else draw.uniform(0.7, 1.1)
+    before = older if moment % 4 < 2 else None
+    status, found = run(part * total, before)
+    where = f"seed {seed}, moment {moment} at {part:.3f} of {total:.2f} s, status {status}: {sorted(found)}"
+    stopped += status == -number
+    assert status in (0, -number), where
+    final = {name: digest for name, digest in found.items() if not name.startswith(".")}
+    if number == signal.SIGKILL:
+        # The three renames are one after the other, and SIGKILL can fall between them: then each file is whole, old or new,
+        # and the build id tells that they do not belong together.
+        for name, digest in final.items():
+            assert digest == new[name] or before and digest == old[name], (name, where)
     else:
-        assert status == 0 and names == whole, (part, status, names)
-print(f"stopped {'some' if stopped >= 2 else stopped}, never half")
+        assert final == found, ("temporary files stayed", where)
+        assert final in (new, old if before else {}), where
+    if status == 0:
+        assert final == new, where
+    # What was left behind, temporary files too, is in nobody's way.
+    if moment % 4 == 3:
+        subprocess.run(command, check=True)
+        assert {name: found for name, found in contents(output).items() if not name.startswith(".")} == new, where
+print(f"stopped {'some' if stopped >= moments / 4 else stopped}, never half")
