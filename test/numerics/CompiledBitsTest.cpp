@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <memory>
 #include <random>
 
@@ -216,6 +218,50 @@ TEST_P(CompiledBits, LongestTextInPieces) {
                               LogitRows(expected.begin() + done, expected.begin() + done + count)),
               "");
     done += count;
+  }
+}
+
+// A saved sequence goes on with the same bits under its variant, and under every other, whose keys and values it now
+// has some of, near that one's own logits: in f32 within sums in another order, in bf16 within a rounding to 8 bits
+// (2^-9) for each of the some ten products of each of 8 layers, which add up like errors of random sign: sqrt(80) *
+// 2^-9.
+TEST_P(CompiledBits, SavedSequencesGoOnUnderEveryVariant) {
+  auto [computeType, variant] = GetParam();
+  const double tolerance = std::string(computeType) == "f32" ? 1e-5 : 0.0175;
+  Random random(12);
+  const std::vector<int32_t> text = ids(random, page + 29);
+  const std::span<const int32_t> first = std::span(text).first(page + 9), rest = std::span(text).subspan(page + 9);
+  CompiledContext context(*model, text.size(), 1);
+  kerf_sequence *sequence = context.create();
+  context.step({{sequence, first}});
+  size_t size = 0;
+  ASSERT_EQ(kerf_sequence_save(sequence, nullptr, 0, &size, nullptr), KERF_OK);
+  std::vector<uint8_t> saved(size);
+  ASSERT_EQ(kerf_sequence_save(sequence, saved.data(), size, &size, nullptr), KERF_OK);
+  const LogitRows expected = context.step({{sequence, rest}});
+  for (const char *other : allVariants) {
+    CompiledModel under(compileCheckpoint(bundledCheckpoint, computeType), other);
+    if (!under.unsupported.empty())
+      continue;
+    CompiledContext next(under, text.size(), 1);
+    kerf_sequence *restored = nullptr;
+    kerf_error error = {};
+    ASSERT_EQ(kerf_sequence_restore(next.handle, saved.data(), size, &restored, &error), KERF_OK) << error.message;
+    const LogitRows found = next.step({{restored, rest}});
+    if (std::string(other) == variant) {
+      EXPECT_EQ(firstDifference(found, expected), "");
+      continue;
+    }
+    const LogitRows own = logitsAlone(under, text);
+    double difference = 0, whole = 0;
+    for (size_t row = 0; row < found.size(); ++row)
+      for (size_t i = 0; i < found[row].size(); ++i) {
+        const double reference = own[row + first.size()][i];
+        difference += (found[row][i] - reference) * (found[row][i] - reference);
+        whole += reference * reference;
+      }
+    EXPECT_LE(std::sqrt(difference / whole), tolerance) << "restored under " << other;
+    std::printf("%s, restored under %s: relative error %.2e\n", variant, other, std::sqrt(difference / whole));
   }
 }
 
