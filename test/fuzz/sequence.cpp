@@ -16,7 +16,7 @@ static kerf_context *context() {
   static kerf_context *made = [] {
     static const fuzz::MemoryFile file;
     file.write(test::FakePackage().bytes());
-    kerf_model *model = nullptr;
+    static kerf_model *model = nullptr;
     kerf_context *context = nullptr;
     const kerf_model_options narrow = {sizeof narrow, 0, "narrow"};
     const kerf_context_options options = {sizeof options, 1, 0};
