@@ -7,26 +7,27 @@ include "mlir/Pass/PassBase.td"
 def FuseProjections : Pass<"kerf-fuse-projections", "::mlir::ModuleOp"> {
   let summary = "Make one linear of the query, key and value projections, and one op of what follows them";
   let description = [{
-    Where the rotated queries of a `kerf.attention` and the keys and values of the `kerf.kv_append` before it are
-    linears of one input, joins the three weights (and biases) by a concatenating source expression into one
-    `kerf.linear`, and the head norms, rotations and the append into one `kerf.rope_append`. The input is read once
+    Where the queries of a `kerf.attention` and the keys and values of the `kerf.kv_append` before it are linears of one
+    input, joins the three weights (and biases) by a concatenating source expression into one `kerf.linear`, and the
+    head norms and rotations, where there are any, and the append into one `kerf.rope_append`. The input is read once
     and a layer has two dispatches in place of up to eight.
 
     - Needs: tensors, before memory planning. A module pass: it adds and removes weights.
-    - Leaves: projections whose parts are read by anything else, have different element types or are not all rotated
-      by one table.
+    - Leaves: projections whose parts are read by anything else or have different element types; queries and keys of
+      which one is rotated, or both by different tables.
   }];
   let dependentDialects = ["::kerf::KerfDialect"];
 }
 
 def FuseEpilogues : InterfacePass<"kerf-fuse-epilogues", "::mlir::FunctionOpInterface"> {
-  let summary = "Fold gating and residual sums into the linears that feed them";
+  let summary = "Fold activations, gating and residual sums into the linears that feed them";
   let description = [{
-    `kerf.gate` of two linears of one input becomes `kerf.gated_linear`; `kerf.add` of a linear becomes the linear's
-    residual operand. The sums in between are no longer rounded or stored.
+    `kerf.gate` of two linears of one input becomes `kerf.gated_linear`; `kerf.activation` of a linear becomes the
+    linear's activation and `kerf.add` of a linear its residual operand. The sums in between are no longer rounded or
+    stored.
 
     - Needs: tensors, before memory planning.
-    - Leaves: linears with other readers; linears that already have a residual.
+    - Leaves: linears with other readers; linears that already have a residual; gates of activated linears.
   }];
   let dependentDialects = ["::kerf::KerfDialect"];
 }

@@ -163,6 +163,33 @@ private:
   std::vector<char> scratch;
 };
 
+class SliceNode : public Node {
+public:
+  SliceNode(SliceAttr slice, std::unique_ptr<Node> value)
+      : Node(slice), axis(slice.getAxis()), first(slice.getBegin()), value(std::move(value)) {}
+
+  llvm::Error evaluate(int64_t begin, int64_t end, char *out) override {
+    if (axis == 0)
+      return value->evaluate(first + begin, first + end, out);
+    // As in ConcatNode: a row is a run of slices before the axis, of which a part of each is wanted.
+    scratch.resize((end - begin) * value->rowBytes());
+    if (llvm::Error error = value->evaluate(begin, end, scratch.data()))
+      return error;
+    uint64_t slices = end - begin;
+    for (int64_t extent : ArrayRef<int64_t>(shape).slice(1, axis - 1))
+      slices *= extent;
+    const uint64_t from = value->sliceBytes(axis - 1), bytes = sliceBytes(axis - 1);
+    for (uint64_t slice = 0; slice < slices; ++slice)
+      std::memcpy(out + slice * bytes, scratch.data() + slice * from + first * sliceBytes(axis), bytes);
+    return llvm::Error::success();
+  }
+
+private:
+  int64_t axis, first;
+  std::unique_ptr<Node> value;
+  std::vector<char> scratch;
+};
+
 class TransposeNode : public Node {
 public:
   TransposeNode(TransposeAttr transpose, std::unique_ptr<Node> value) : Node(transpose), value(std::move(value)) {}
@@ -229,13 +256,19 @@ llvm::Expected<std::unique_ptr<Node>> build(Attribute expression, const TensorSo
     }
     return std::make_unique<ConcatNode>(concat, std::move(parts));
   }
+  if (auto slice = dyn_cast<SliceAttr>(expression)) {
+    llvm::Expected<std::unique_ptr<Node>> value = build(slice.getValue(), tensors);
+    if (!value)
+      return value.takeError();
+    return std::make_unique<SliceNode>(slice, std::move(*value));
+  }
   if (auto transpose = dyn_cast<TransposeAttr>(expression)) {
     llvm::Expected<std::unique_ptr<Node>> value = build(transpose.getValue(), tensors);
     if (!value)
       return value.takeError();
     return std::make_unique<TransposeNode>(transpose, std::move(*value));
   }
-  return importError("source must be made of take, concat, transpose and literal, got " +
+  return importError("source must be made of take, concat, slice, transpose and literal, got " +
                      llvm::formatv("{0}", expression).str());
 }
 
@@ -269,6 +302,8 @@ llvm::Error SourceEvaluator::evaluate(int64_t begin, int64_t end, MutableArrayRe
 bool kerf::keepsMatrix(SourceAttrInterface expression) {
   if (isa<TransposeAttr>(expression))
     return true;
+  if (auto slice = dyn_cast<SliceAttr>(expression))
+    return keepsMatrix(cast<SourceAttrInterface>(slice.getValue()));
   auto concat = dyn_cast<ConcatAttr>(expression);
   return concat &&
          llvm::any_of(concat.getParts(), [](Attribute part) { return keepsMatrix(cast<SourceAttrInterface>(part)); });

@@ -100,14 +100,15 @@ static void lower(KvAppendOp op, Emitter &e) {
 
 static void lower(RopeAppendOp op, Emitter &e) {
   KvGroupOp group = lookupKvGroup(op, op.getGroupAttr());
-  Value plane = e.index(op.getPlane()), input = e.get(op.getInput()), table = e.get(op.getTable());
+  Value plane = e.index(op.getPlane()), input = e.get(op.getInput());
+  Value table = op.getTable() ? e.get(op.getTable()) : Value();
   Value keys = e.getKeys(op.getCache(), op.getGroupAttr()), values = e.getValues(op.getCache(), op.getGroupAttr());
   Value queryScale = op.getQueryScale() ? e.get(op.getQueryScale()) : Value();
   Value keyScale = op.getKeyScale() ? e.get(op.getKeyScale()) : Value();
   int64_t size = group.getHeadDim(), half = size / 2;
   int64_t queryColumns = op.getInit().getType().getDimSize(1);
 
-  // Norms and rotates the head that begins at column `begin`; `write(i, rotated)` takes each pair.
+  // Norms and rotates, where that is asked for, the head that begins at column `begin`; `write` takes each pair.
   auto headOf = [&](Value row, Value begin, Value scale, Value carried,
                     function_ref<Value(Value, Pair, Value)> write) -> SmallVector<Value> {
     Value inverse;
@@ -121,7 +122,9 @@ static void lower(RopeAppendOp op, Emitter &e) {
     return e.loop(e.index(half), carried ? ValueRange(carried) : ValueRange(),
                   [&](Value i, ValueRange tensors) -> SmallVector<Value> {
                     Value high = e.addIndex(i, e.index(half));
-                    Pair pair = rotate(e, table, row, i, half, feature(i), feature(high));
+                    Pair pair = {feature(i), feature(high)};
+                    if (table)
+                      pair = rotate(e, table, row, i, half, pair.first, pair.second);
                     Value written = write(i, pair, tensors.empty() ? Value() : tensors.front());
                     return written ? SmallVector<Value>{written} : SmallVector<Value>{};
                   });

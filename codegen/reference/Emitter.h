@@ -117,7 +117,7 @@ private:
 
 /// The lowerings, by family; `op` may be any op of the family, others give failure without a diagnostic.
 mlir::LogicalResult lowerBatchOp(mlir::Operation *op, Emitter &emitter);
-/// Norms, gating and sums.
+/// Norms, activations, gating and sums.
 mlir::LogicalResult lowerElementwiseOp(mlir::Operation *op, Emitter &emitter);
 /// Matrix products.
 mlir::LogicalResult lowerLinearOp(mlir::Operation *op, Emitter &emitter);

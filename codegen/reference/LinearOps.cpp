@@ -19,6 +19,8 @@ static void lower(LinearOp op, Emitter &e) {
   Value residual = op.getResidual() ? e.get(op.getResidual()) : Value();
   e.mapping.map(op.getResult(), e.fill(op.getInit(), [&](Value row, Value column) {
     Value sum = product(e, input, weight, bias, row, column);
+    if (std::optional<Activation> activation = op.getActivation())
+      sum = e.activate(*activation, sum);
     return residual ? e.add(sum, e.load(residual, {row, column})) : sum;
   }));
 }

@@ -57,16 +57,18 @@ struct KvAppendSpec {
 };
 
 /// Splits rows [queries | keys | values] into heads; with `norm` each query and key head goes through the norm of
-/// RmsNormSpec with its scale; queries and keys are rotated as in RopeSpec; keys and values are kept as in
+/// RmsNormSpec with its scale; with `rope` queries and keys are rotated as in RopeSpec; keys and values are kept as in
 /// KvAppendSpec, queries written to the output. Nothing is rounded between.
 ///
-/// Operands: input [T][(queryHeads + 2 kvHeads) * headDim], table (f32[T][headDim]), slots, cache,
+/// Operands: input [T][(queryHeads + 2 kvHeads) * headDim], slots, cache, [table (f32[T][headDim])],
 /// [query scale, key scale (f32[headDim])], output [T][queryHeads * headDim].
 struct RopeAppendSpec {
   /// Query heads; the rest as in CacheLayout.
   int64_t queryHeads, kvHeads, headDim, pageSize;
   /// Element types.
   Element input, cache, output;
+  /// Has a table.
+  bool rope = true;
   /// Has norms.
   bool norm = false;
   /// As in RmsNormSpec.

@@ -1,4 +1,4 @@
-//===- Elementwise.cpp - norms, gates and sums ----------------------------===//
+//===- Elementwise.cpp - norms, activations, gates and sums ---------------===//
 #include "codegen/x86/Functions.h"
 #include "codegen/x86/RowKernels.h"
 #include "codegen/x86/RowLoops.h"
@@ -35,6 +35,56 @@ KernelInfo kerf::x86::emitRmsNorm(mlir::ModuleOp module, const Variant &variant,
     if (spec.columns == spec.run)
       return norm(first);
     kernel.forEach(first, kernel.add(first, spec.columns), spec.run, norm);
+  });
+  kernel.finish();
+  return describe(kernel, name, tile);
+}
+
+KernelInfo kerf::x86::emitLayerNorm(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                    const LayerNormSpec &spec) {
+  KernelBuilder kernel(module, variant, name,
+                       {readable(spec.input), {.alignment = 4}, {.alignment = 4}, writable(spec.output)});
+  const uint32_t tile = rowsOfTask(2 * spec.columns);
+  forRows(kernel, tile, [&](Value row) {
+    Value first = kernel.mul(row, spec.columns);
+    Value input = elementAt(kernel, kernel.operand(0), first, spec.input);
+    Value output = elementAt(kernel, kernel.operand(3), first, spec.output);
+    Value sum =
+        sumElements(kernel, spec.input, input, spec.columns, [&](Value x, Value sum) { return kernel.add(sum, x); });
+    Value mean = kernel.div(sum, kernel.f32(float(spec.columns)));
+    auto centred = [&](Value x) {
+      return kernel.sub(x, kernel.broadcast(mean, mlir::cast<mlir::VectorType>(x.getType()).getNumElements()));
+    };
+    Value squares = sumElements(kernel, spec.input, input, spec.columns, [&](Value x, Value sum) {
+      Value difference = centred(x);
+      return kernel.fma(difference, difference, sum);
+    });
+    Value inverse = inverseNorm(kernel, squares, spec.columns, spec.eps);
+    forElements(kernel, spec.columns, unroll, [&](Value element, unsigned lanes) {
+      auto load = [&](Value base, Element type) {
+        return kernel.loadF32(type, elementAt(kernel, base, element, type), lanes);
+      };
+      Value normed = kernel.mul(centred(load(input, spec.input)), kernel.broadcast(inverse, lanes));
+      Value y = kernel.fma(normed, load(kernel.operand(1), Element::F32), load(kernel.operand(2), Element::F32));
+      kernel.storeF32(spec.output, y, elementAt(kernel, output, element, spec.output));
+    });
+  });
+  kernel.finish();
+  return describe(kernel, name, tile);
+}
+
+KernelInfo kerf::x86::emitActivation(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                     const ActivationSpec &spec) {
+  KernelBuilder kernel(module, variant, name, {readable(spec.input), writable(spec.output)});
+  const uint32_t tile = rowsOfTask(2 * spec.columns);
+  forRows(kernel, tile, [&](Value row) {
+    Value first = kernel.mul(row, spec.columns);
+    forElements(kernel, spec.columns, unroll, [&](Value column, unsigned lanes) {
+      Value element = kernel.add(first, column);
+      Value x = kernel.loadF32(spec.input, elementAt(kernel, kernel.operand(0), element, spec.input), lanes);
+      kernel.storeF32(spec.output, activate(kernel, spec.activation, x),
+                      elementAt(kernel, kernel.operand(1), element, spec.output));
+    });
   });
   kernel.finish();
   return describe(kernel, name, tile);

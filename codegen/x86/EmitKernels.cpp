@@ -129,11 +129,11 @@ public:
   Selector(MLIRContext *context, SmallVectorImpl<Attribute> &workLists) : operands(context, workLists) {}
 
   Launch select(Operation *op) {
-    Launch launch =
-        llvm::TypeSwitch<Operation *, Launch>(op)
-            .Case<LinearOp, GatedLinearOp, RmsNormOp, GateOp, AddOp, EmbedOp, SelectOp, RopeTableOp, RopeOp, KvAppendOp,
-                  RopeAppendOp, AttentionOp, AttentionMergeOp>([&](auto op) { return make(op); })
-            .Default([](Operation *) { return Launch(); });
+    Launch launch = llvm::TypeSwitch<Operation *, Launch>(op)
+                        .Case<LinearOp, GatedLinearOp, RmsNormOp, LayerNormOp, ActivationOp, GateOp, AddOp, EmbedOp,
+                              SelectOp, RopeTableOp, RopeOp, KvAppendOp, RopeAppendOp, AttentionOp, AttentionMergeOp>(
+                            [&](auto op) { return make(op); })
+                        .Default([](Operation *) { return Launch(); });
     launch.operands = operands.list;
     if (launch.emit)
       launch.rows = rowsOf(op);
@@ -151,10 +151,16 @@ private:
                     toElement(op.getWeight().getType()), toElement(op.getInit().getType())};
     spec.bias = !!op.getBias();
     spec.residual = !!op.getResidual();
+    std::string activation;
+    if (op.getActivation()) {
+      spec.activation = toActivation(*op.getActivation());
+      activation = ("_" + stringifyActivation(*op.getActivation())).str();
+    }
     operands.tensor(op.getInput()).tensor(op.getWeight()).optional(op.getBias()).optional(op.getResidual());
     operands.tensor(op.getInit());
-    return {llvm::formatv("linear_{0}_{1}_{2}_k{3}_n{4}{5}{6}", name(spec.input), name(spec.weight), name(spec.output),
-                          spec.k, spec.n, spec.bias ? "_bias" : "", spec.residual ? "_residual" : ""),
+    return {llvm::formatv("linear_{0}_{1}_{2}_k{3}_n{4}{5}{6}{7}", name(spec.input), name(spec.weight),
+                          name(spec.output), spec.k, spec.n, spec.bias ? "_bias" : "", activation,
+                          spec.residual ? "_residual" : ""),
             [=](ModuleOp module, const Variant &v, StringRef key) { return emitLinear(module, v, key, spec); },
             {}};
   }
@@ -183,6 +189,26 @@ private:
     return {llvm::formatv("rms_norm_{0}_{1}_c{2}_run{3}_eps{4}", name(spec.input), name(spec.output), spec.columns,
                           spec.run, spell(spec.eps)),
             [=](ModuleOp module, const Variant &v, StringRef key) { return emitRmsNorm(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(LayerNormOp op) {
+    LayerNormSpec spec{columnsOf(op.getInput()), op.getEpsAttr().getValueAsDouble(), toElement(op.getInput().getType()),
+                       toElement(op.getInit().getType())};
+    operands.tensor(op.getInput()).tensor(op.getScale()).tensor(op.getBias()).tensor(op.getInit());
+    return {llvm::formatv("layer_norm_{0}_{1}_c{2}_eps{3}", name(spec.input), name(spec.output), spec.columns,
+                          spell(spec.eps)),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitLayerNorm(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(ActivationOp op) {
+    ActivationSpec spec{columnsOf(op.getInit()), toActivation(op.getActivation()), toElement(op.getInput().getType()),
+                        toElement(op.getInit().getType())};
+    operands.tensor(op.getInput()).tensor(op.getInit());
+    return {llvm::formatv("activation_{0}_{1}_{2}_c{3}", stringifyActivation(op.getActivation()), name(spec.input),
+                          name(spec.output), spec.columns),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitActivation(module, v, key, spec); },
             {}};
   }
 
@@ -260,13 +286,14 @@ private:
                         toElement(op.getInput().getType()),
                         toElement(group.getElement()),
                         toElement(op.getInit().getType()),
+                        !!op.getTable(),
                         !!op.getQueryScale(),
                         op.getEpsAttr().getValueAsDouble()};
-    operands.tensor(op.getInput()).tensor(op.getTable()).step(StepField::Slots, op.getGroupAttr());
-    operands.cache(op.getGroupAttr(), op.getPlane());
+    operands.tensor(op.getInput()).step(StepField::Slots, op.getGroupAttr());
+    operands.cache(op.getGroupAttr(), op.getPlane()).optional(op.getTable());
     operands.optional(op.getQueryScale()).optional(op.getKeyScale()).tensor(op.getInit());
-    return {llvm::formatv("rope_append_{0}_{1}_q{2}_{3}{4}", name(spec.input), name(spec.output), spec.queryHeads,
-                          spellGroup(group), spec.norm ? "_norm" + spell(spec.eps) : ""),
+    return {llvm::formatv("rope_append_{0}_{1}_q{2}_{3}{4}{5}", name(spec.input), name(spec.output), spec.queryHeads,
+                          spellGroup(group), spec.rope ? "" : "_plain", spec.norm ? "_norm" + spell(spec.eps) : ""),
             [=](ModuleOp module, const Variant &v, StringRef key) { return emitRopeAppend(module, v, key, spec); },
             {}};
   }

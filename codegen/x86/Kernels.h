@@ -9,6 +9,7 @@
 #include "mlir/IR/BuiltinOps.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace kerf::x86 {
@@ -23,11 +24,21 @@ struct KernelInfo {
   uint64_t stackBytes = 0;
 };
 
-/// output[t, n] = sum over k of input[t, k] * weight[n, k] (+ bias[n]) (+ residual[t, n]).
+/// Functions of one number.
+enum class Activation {
+  Silu,
+  /// x/2 (1 + erf(x / sqrt 2)).
+  Gelu,
+  /// Its approximation by tanh.
+  GeluTanh,
+  Relu
+};
+
+/// output[t, n] = activation(sum over k of input[t, k] * weight[n, k] (+ bias[n])) (+ residual[t, n]).
 ///
 /// Rows are dense: input [T][k], output and residual [T][n]. The weight is stored in its layout (Layout.h). Sums are
-/// f32: one chain over ascending k for each output in f32 (see Dot for bf16 inputs); then bias and residual are
-/// added in f32, and the result is rounded once.
+/// f32: one chain over ascending k for each output in f32 (see Dot for bf16 inputs); then bias, activation and residual
+/// follow in f32, and the result is rounded once.
 ///
 /// Operands: input, weight, [bias: f32[n]], [residual: f32], output. The output may be the residual's memory.
 /// Pairs of input and weight: f32 with f32, bf16 or f16; bf16 with bf16.
@@ -40,16 +51,8 @@ struct LinearSpec {
   bool bias = false;
   /// Has a residual.
   bool residual = false;
-};
-
-/// Activations of gated layers.
-enum class Activation {
-  Silu,
-  /// x/2 (1 + erf(x / sqrt 2)).
-  Gelu,
-  /// Its approximation by tanh.
-  GeluTanh,
-  Relu
+  /// What the sums go through, if anything.
+  std::optional<Activation> activation = std::nullopt;
 };
 
 /// output = activation(gate) * up, where gate = x · gateWeightᵀ (+ gateBias) and up = x · upWeightᵀ (+ upBias).

@@ -82,12 +82,10 @@ KernelInfo kerf::x86::emitKvAppend(mlir::ModuleOp module, const Variant &variant
 KernelInfo kerf::x86::emitRopeAppend(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
                                      const RopeAppendSpec &spec) {
   const CacheLayout layout{spec.kvHeads, spec.headDim, spec.pageSize, spec.cache};
-  llvm::SmallVector<OperandInfo> operands = {{.alignment = unsigned(bytesOf(spec.input))},
-                                             {.alignment = 4},
-                                             {.alignment = 4},
-                                             {.alignment = 64, .written = true}};
-  if (spec.norm)
-    operands.append(2, {.alignment = 4});
+  llvm::SmallVector<OperandInfo> operands = {
+      {.alignment = unsigned(bytesOf(spec.input))}, {.alignment = 4}, {.alignment = 64, .written = true}};
+  const unsigned firstScale = operands.size() + spec.rope;
+  operands.append(spec.rope + 2 * spec.norm, {.alignment = 4});
   operands.push_back({.alignment = unsigned(bytesOf(spec.output)), .written = true});
   KernelBuilder kernel(module, variant, name, operands);
   const int64_t headDim = spec.headDim, half = headDim / 2;
@@ -96,13 +94,13 @@ KernelInfo kerf::x86::emitRopeAppend(mlir::ModuleOp module, const Variant &varia
 
   forRows(kernel, tile, [&](Value row) {
     Value input = elementAt(kernel, kernel.operand(0), kernel.mul(row, inputColumns), spec.input);
-    Value table = kernel.at(kernel.operand(1), kernel.mul(row, 4 * headDim));
+    Value table = spec.rope ? kernel.at(kernel.operand(3), kernel.mul(row, 4 * headDim)) : Value();
     Value output =
         elementAt(kernel, kernel.operand(operands.size() - 1), kernel.mul(row, spec.queryHeads * headDim), spec.output);
     auto f32At = [&](Value base, Value element, unsigned lanes) {
       return kernel.loadF32(Element::F32, elementAt(kernel, base, element, Element::F32), lanes);
     };
-    // One head, normed and rotated; `take` gets features from d on.
+    // One head, normed and rotated where that is asked for; `take` gets features from d on.
     auto rotateHead = [&](Value head, Value scale, llvm::function_ref<void(Value d, Value features)> take) {
       Value start = elementAt(kernel, input, kernel.mul(head, headDim), spec.input);
       Value inverse;
@@ -116,22 +114,24 @@ KernelInfo kerf::x86::emitRopeAppend(mlir::ModuleOp module, const Variant &varia
           return kernel.mul(kernel.mul(x, kernel.broadcast(inverse, lanes)), f32At(scale, element, lanes));
         };
         Value high = kernel.add(d, half);
-        auto [a, b] = rotate(kernel, load(d), load(high), f32At(table, d, lanes), f32At(table, high, lanes));
-        take(d, a);
-        take(high, b);
+        std::pair<Value, Value> halves = {load(d), load(high)};
+        if (spec.rope)
+          halves = rotate(kernel, halves.first, halves.second, f32At(table, d, lanes), f32At(table, high, lanes));
+        take(d, halves.first);
+        take(high, halves.second);
       });
     };
     kernel.forEach(kernel.i64(0), kernel.i64(spec.queryHeads), 1, [&](Value head) {
-      rotateHead(head, spec.norm ? kernel.operand(4) : Value(), [&](Value d, Value features) {
+      rotateHead(head, spec.norm ? kernel.operand(firstScale) : Value(), [&](Value d, Value features) {
         Value element = kernel.add(kernel.mul(head, headDim), d);
         kernel.storeF32(spec.output, features, elementAt(kernel, output, element, spec.output));
       });
     });
-    Value slot = loadSlot(kernel, kernel.operand(2), row);
+    Value slot = loadSlot(kernel, kernel.operand(1), row);
     kernel.ifThen(kernel.less(kernel.i64(-1), slot), [&] {
-      CacheRow place(kernel, layout, kernel.operand(3), slot);
+      CacheRow place(kernel, layout, kernel.operand(2), slot);
       kernel.forEach(kernel.i64(0), kernel.i64(spec.kvHeads), 1, [&](Value head) {
-        rotateHead(kernel.add(head, spec.queryHeads), spec.norm ? kernel.operand(5) : Value(),
+        rotateHead(kernel.add(head, spec.queryHeads), spec.norm ? kernel.operand(firstScale + 1) : Value(),
                    [&](Value d, Value features) { place.storeKey(head, d, features); });
         Value valueHead = kernel.add(head, spec.queryHeads + spec.kvHeads);
         Value values = elementAt(kernel, input, kernel.mul(valueHead, headDim), spec.input);

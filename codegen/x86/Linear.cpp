@@ -27,7 +27,8 @@ KernelInfo kerf::x86::emitLinear(mlir::ModuleOp module, const Variant &variant, 
                       .output = spec.output,
                       .bias = spec.bias,
                       .residual = spec.residual,
-                      .activation = std::nullopt});
+                      .activation = spec.activation,
+                      .gated = false});
 }
 
 KernelInfo kerf::x86::emitGatedLinear(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
@@ -40,5 +41,6 @@ KernelInfo kerf::x86::emitGatedLinear(mlir::ModuleOp module, const Variant &vari
                       .output = spec.output,
                       .bias = spec.bias,
                       .residual = false,
-                      .activation = spec.activation});
+                      .activation = spec.activation,
+                      .gated = true});
 }

@@ -29,8 +29,8 @@ static const LinearSchedule &scheduleOf(const Variant &variant, const Product &p
 ProductEmitter::ProductEmitter(KernelBuilder &kernel, const Product &product)
     : kernel(kernel), product(product), schedule(scheduleOf(kernel.variant(), product)),
       layout{.n = product.n, .k = product.k, .element = product.weight}, lanes(kernel.variant().lanes),
-      vectors(WeightLayout::block / lanes), rows(product.activation ? schedule.gatedRows : schedule.rows),
-      blocks(product.activation ? schedule.gatedBlocks : schedule.blocks) {
+      vectors(WeightLayout::block / lanes), rows(product.gated ? schedule.gatedRows : schedule.rows),
+      blocks(product.gated ? schedule.gatedBlocks : schedule.blocks) {
   assert((product.input == product.weight || product.input == Element::F32) && "unsupported pair of elements");
   panelBlocks = schedule.panelBlocks;
   while (panelBlocks > 1 && layout.blocks() / panelBlocks < schedule.leastColumns)
@@ -122,8 +122,9 @@ void ProductEmitter::finishBlock(Value row, Value block, Shape shape, unsigned n
         Value value = sums[index(shape, r, matrix, number, vector)];
         results.push_back(product.bias ? kernel.add(value, biases[matrix]) : value);
       }
-      Value result =
-          product.activation ? kernel.mul(activate(kernel, *product.activation, results[0]), results[1]) : results[0];
+      Value result = product.activation ? activate(kernel, *product.activation, results[0]) : results[0];
+      if (product.gated)
+        result = kernel.mul(result, results[1]);
       Value position = kernel.add(kernel.mul(kernel.add(row, r), product.n), column);
       if (product.residual)
         result = kernel.add(result, load(Element::F32, kernel.at(residualOperand(), kernel.mul(position, 4))));

@@ -19,13 +19,15 @@ struct Product {
   int64_t k, n;
   /// Element types.
   Element input, weight, output;
-  /// What is added to the sums.
+  /// What is added to the sums, before and after the activation.
   bool bias, residual;
-  /// Of the gate; none where there is one weight.
+  /// What the sums, or those of the gate, go through.
   std::optional<Activation> activation;
+  /// The activated sums are multiplied by those of a second weight.
+  bool gated;
 
   /// Number of weights.
-  unsigned matrices() const { return activation ? 2 : 1; }
+  unsigned matrices() const { return gated ? 2 : 1; }
   /// What a kernel may assume of its operands, in their order.
   llvm::SmallVector<OperandInfo> operands() const;
 };

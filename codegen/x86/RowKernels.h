@@ -24,6 +24,31 @@ struct RmsNormSpec {
   Element input, output;
 };
 
+/// output[i] = (input[i] - mean) * (1 / sqrt(variance + eps)) * scale[i] + bias[i], where the variance is the mean of
+/// the squares of input[i] - mean.
+///
+/// Operands: input, scale (f32[columns]), bias (f32[columns]), output. The output may be the input's memory.
+struct LayerNormSpec {
+  /// Elements of a row.
+  int64_t columns;
+  /// Added to the variance.
+  double eps;
+  /// Element types.
+  Element input, output;
+};
+
+/// output = activation(input).
+///
+/// Operands: input, output. The output may be the input's memory.
+struct ActivationSpec {
+  /// Elements of a row.
+  int64_t columns;
+  /// What each element goes through.
+  Activation activation;
+  /// Element types.
+  Element input, output;
+};
+
 /// output = activation(gate) * up.
 ///
 /// Operands: gate, up, output. The output may be the memory of gate or up.
@@ -93,6 +118,14 @@ struct RopeSpec {
 
 /// Adds the kernel to the module under that name.
 KernelInfo emitRmsNorm(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name, const RmsNormSpec &spec);
+
+/// Adds the kernel to the module under that name.
+KernelInfo emitLayerNorm(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                         const LayerNormSpec &spec);
+
+/// Adds the kernel to the module under that name.
+KernelInfo emitActivation(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                          const ActivationSpec &spec);
 
 /// Adds the kernel to the module under that name.
 KernelInfo emitGate(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name, const GateSpec &spec);

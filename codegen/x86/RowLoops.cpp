@@ -37,32 +37,37 @@ Value kerf::x86::elementAt(KernelBuilder &kernel, Value base, Value element, Ele
   return kernel.at(base, kernel.mul(element, bytesOf(type)));
 }
 
-Value kerf::x86::sumOfSquares(KernelBuilder &kernel, Element type, Value address, int64_t count) {
+Value kerf::x86::sumElements(KernelBuilder &kernel, Element type, Value address, int64_t count,
+                             llvm::function_ref<Value(Value, Value)> add) {
   constexpr unsigned chains = 4;
   const unsigned lanes = kernel.variant().lanes;
   const int64_t turn = int64_t(lanes) * chains, whole = count / turn * turn;
   Values sums(chains, kernel.zero(kernel.f32s()));
-  auto square = [&](Value element, unsigned chain) {
+  auto addTo = [&](Value element, unsigned chain) {
     Value x = kernel.loadF32(type, elementAt(kernel, address, element, type), lanes);
-    sums[chain] = kernel.fma(x, x, sums[chain]);
+    sums[chain] = add(x, sums[chain]);
   };
   if (whole)
     sums = kernel.loop(kernel.i64(0), kernel.i64(whole), turn, sums, [&](Value first, ValueRange carried) {
       sums = Values(carried);
       for (unsigned chain = 0; chain < chains; ++chain)
-        square(kernel.add(first, chain * lanes), chain);
+        addTo(kernel.add(first, chain * lanes), chain);
       return sums;
     });
   int64_t element = whole;
   for (unsigned chain = 0; count - element >= lanes; element += lanes)
-    square(kernel.i64(element), chain++);
+    addTo(kernel.i64(element), chain++);
   Value sum = kernel.reduceAdd(kernel.add(kernel.add(sums[0], sums[1]), kernel.add(sums[2], sums[3])));
   for (unsigned width = lanes / 2; width; width /= 2)
     for (; count - element >= width; element += width) {
       Value x = kernel.loadF32(type, elementAt(kernel, address, kernel.i64(element), type), width);
-      sum = kernel.add(sum, kernel.reduceAdd(kernel.mul(x, x)));
+      sum = kernel.add(sum, kernel.reduceAdd(add(x, kernel.zero(x.getType()))));
     }
   return sum;
+}
+
+Value kerf::x86::sumOfSquares(KernelBuilder &kernel, Element type, Value address, int64_t count) {
+  return sumElements(kernel, type, address, count, [&](Value x, Value sum) { return kernel.fma(x, x, sum); });
 }
 
 Value kerf::x86::inverseNorm(KernelBuilder &kernel, Value sum, int64_t count, double eps) {

@@ -22,7 +22,12 @@ void forElements(KernelBuilder &kernel, int64_t count, unsigned unroll,
 /// Address of element `element` of `base`.
 mlir::Value elementAt(KernelBuilder &kernel, mlir::Value base, mlir::Value element, Element type);
 
-/// Sum of the squares of `count` elements, in f32: four chains of vectors, then the rest.
+/// Sum over `count` elements, in f32: four chains of vectors, then the rest. `add` gives the sum plus the term of an
+/// element, for any number of lanes.
+mlir::Value sumElements(KernelBuilder &kernel, Element type, mlir::Value address, int64_t count,
+                        llvm::function_ref<mlir::Value(mlir::Value x, mlir::Value sum)> add);
+
+/// Sum of the squares of `count` elements, in f32.
 mlir::Value sumOfSquares(KernelBuilder &kernel, Element type, mlir::Value address, int64_t count);
 
 /// 1 / sqrt(sum / count + eps), in f32.

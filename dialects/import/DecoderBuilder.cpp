@@ -118,7 +118,8 @@ Value DecoderBuilder::linear(const Twine &name, const Twine &tensor, Value input
   Value matrix = weight(name + ".weight", tensor + ".weight");
   Value bias = hasBias ? weight(name + ".bias", tensor + ".bias") : Value();
   Value init = empty(loc, cast<RankedTensorType>(matrix.getType()).getDimSize(0), f32);
-  return LinearOp::create(b, loc, init.getType(), input, matrix, init, bias, /*residual=*/Value());
+  return LinearOp::create(b, loc, init.getType(), input, matrix, init, bias, /*residual=*/Value(),
+                          /*activation=*/ActivationAttr());
 }
 
 Value DecoderBuilder::norm(const Twine &name, const Twine &tensor, Value input, Type result) {
@@ -251,7 +252,7 @@ void DecoderBuilder::step(ModuleOp module) {
   Value matrix = config.tiedEmbeddings ? weight("embed.weight", "model.embed_tokens.weight")
                                        : weight("head.weight", "lm_head.weight");
   init = empty(head, config.vocab, f32);
-  Value logits = LinearOp::create(b, head, init.getType(), hidden, matrix, init, Value(), Value());
+  Value logits = LinearOp::create(b, head, init.getType(), hidden, matrix, init, Value(), Value(), ActivationAttr());
   func::ReturnOp::create(b, loc, ValueRange{logits, cache});
 }
 

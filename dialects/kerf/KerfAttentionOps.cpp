@@ -80,10 +80,6 @@ LogicalResult RopeAppendOp::verify() {
   // C4
   if (!getQueryScale() != !getKeyScale())
     return emitOpError("must have both scales or none");
-  for (auto scale : {getQueryScale(), getKeyScale()})
-    if (scale && scale.getType().getDimSize(0) != getTable().getType().getDimSize(1))
-      return emitOpError("scale must have ")
-             << getTable().getType().getDimSize(1) << " elements, got " << scale.getType();
   if (!(getEpsAttr().getValueAsDouble() > 0))
     return emitOpError("eps must be positive, got ") << getEpsAttr();
   return success();
@@ -99,8 +95,12 @@ LogicalResult RopeAppendOp::verifySymbolUses(SymbolTableCollection &symbolTable)
   if (getInput().getType().getDimSize(1) != columns)
     return emitOpError("input must have ") << columns << " columns, got " << getInput().getType();
   // C3
-  if (getTable().getType().getDimSize(1) != group.getHeadDim())
+  if (getTable() && getTable().getType().getDimSize(1) != group.getHeadDim())
     return emitOpError("table must have ") << group.getHeadDim() << " columns, got " << getTable().getType();
+  // C4
+  for (auto scale : {getQueryScale(), getKeyScale()})
+    if (scale && scale.getType().getDimSize(0) != group.getHeadDim())
+      return emitOpError("scale must have ") << group.getHeadDim() << " elements, got " << scale.getType();
   return success();
 }
 
@@ -108,8 +108,11 @@ Cost RopeAppendOp::getCost() {
   LinearForm kept;
   if (KvGroupOp group = lookupKvGroup(*this, getGroupAttr()))
     kept = LinearForm::of(getPositionBytes(group), KERF_EXTENT_TOKENS);
-  LinearForm rotations = LinearForm::of(3 * getInput().getType().getDimSize(1), KERF_EXTENT_TOKENS);
-  LinearForm bytes = getBytes(getInput()) + getBytes(getTable()) + getBytes(getInit()) + kept;
+  LinearForm bytes = getBytes(getInput()) + getBytes(getInit()) + kept, rotations;
+  if (getTable()) {
+    bytes += getBytes(getTable());
+    rotations = LinearForm::of(3 * getInput().getType().getDimSize(1), KERF_EXTENT_TOKENS);
+  }
   if (getQueryScale())
     bytes += getWeightBytes(getQueryScale()) + getWeightBytes(getKeyScale());
   return {bytes, rotations};

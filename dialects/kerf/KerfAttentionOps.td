@@ -79,8 +79,8 @@ def Kerf_RopeAppendOp : Kerf_Op<"rope_append",
   let summary = "Splits a fused projection into heads: norm and rotate queries and keys, keep keys and values";
   let description = [{
     `input` has the columns `[queries | keys | values]`. Equals slicing them, `kerf.rms_norm` of each query head by
-    `query_scale` and of each key head by `key_scale` where given, `kerf.rope` of queries and keys, and
-    `kerf.kv_append`, with nothing rounded between. Yields the rotated queries.
+    `query_scale` and of each key head by `key_scale` where given, `kerf.rope` of queries and keys by `table` where
+    given, and `kerf.kv_append`, with nothing rounded between. Yields the queries.
 
     - C1: `group` names a `kerf.kv_group`, `plane` is one of its planes.
     - C2: `input` has `query columns + 2 * heads * head_dim` columns, `init` the query columns.
@@ -89,18 +89,18 @@ def Kerf_RopeAppendOp : Kerf_Op<"rope_append",
 
     Example:
     ```mlir
-    %q, %c1 = kerf.rope_append %qkv, %table, %batch to %c0 group @kv plane 3 eps 1.0e-6
-                outs(%init : tensor<?x256xf32>) : tensor<?x512xf32>, tensor<?x64xf32>
+    %q, %c1 = kerf.rope_append %qkv, %batch to %c0 group @kv plane 3 table(%table : tensor<?x64xf32>) eps 1.0e-6
+                outs(%init : tensor<?x256xf32>) : tensor<?x512xf32>
     ```
   }];
-  let arguments = (ins Kerf_Matrix:$input, Kerf_F32Matrix:$table, Kerf_BatchType:$batch, Kerf_CacheType:$cache,
-                       Kerf_Matrix:$init, Optional<Kerf_Vector>:$query_scale, Optional<Kerf_Vector>:$key_scale,
+  let arguments = (ins Kerf_Matrix:$input, Kerf_BatchType:$batch, Kerf_CacheType:$cache, Kerf_Matrix:$init,
+                       Optional<Kerf_F32Matrix>:$table, Optional<Kerf_Vector>:$query_scale, Optional<Kerf_Vector>:$key_scale,
                        FlatSymbolRefAttr:$group, Kerf_I64Attr:$plane, F64Attr:$eps);
   let results = (outs Kerf_Matrix:$queries, Kerf_CacheType:$result);
   let assemblyFormat = [{
-    $input `,` $table `,` $batch `to` $cache `group` $group `plane` $plane
+    $input `,` $batch `to` $cache `group` $group `plane` $plane (`table` `(` $table^ `:` type($table) `)`)?
     (`scales` `(` $query_scale^ `,` $key_scale `:` type($query_scale) `,` type($key_scale) `)`)? `eps` $eps
-    `outs` `(` $init `:` type($init) `)` attr-dict `:` type($input) `,` type($table)
+    `outs` `(` $init `:` type($init) `)` attr-dict `:` type($input)
   }];
   let extraClassDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }

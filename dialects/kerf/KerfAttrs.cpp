@@ -134,6 +134,29 @@ void ConcatAttr::walkTensors(function_ref<void(StringRef)> visit) const {
     cast<SourceAttrInterface>(part).walkTensors(visit);
 }
 
+LogicalResult SliceAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t axis, int64_t begin, int64_t end,
+                                Attribute value) {
+  auto source = dyn_cast<SourceAttrInterface>(value);
+  if (!source)
+    return emitError() << "slice must apply to a source expression, got " << value;
+  SmallVector<int64_t> shape = source.getShape();
+  if (axis < 0 || axis >= static_cast<int64_t>(shape.size()))
+    return emitError() << "slice axis must be in [0, " << shape.size() << "), got " << axis;
+  if (begin < 0 || begin >= end || end > shape[axis])
+    return emitError() << "slice must be a range inside [0, " << shape[axis] << "), got [" << begin << ", " << end
+                       << ")";
+  return success();
+}
+SmallVector<int64_t> SliceAttr::getShape() const {
+  SmallVector<int64_t> shape = cast<SourceAttrInterface>(getValue()).getShape();
+  shape[getAxis()] = getEnd() - getBegin();
+  return shape;
+}
+Type SliceAttr::getElementType() const { return cast<SourceAttrInterface>(getValue()).getElementType(); }
+void SliceAttr::walkTensors(function_ref<void(StringRef)> visit) const {
+  cast<SourceAttrInterface>(getValue()).walkTensors(visit);
+}
+
 LogicalResult TransposeAttr::verify(function_ref<InFlightDiagnostic()> emitError, Attribute value) {
   auto source = dyn_cast<SourceAttrInterface>(value);
   if (!source || source.getShape().size() != 2)

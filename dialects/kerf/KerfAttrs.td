@@ -121,6 +121,13 @@ def Kerf_ConcatAttr : Kerf_SourceAttr<"Concat", "concat"> {
   let genVerifyDecl = 1;
 }
 
+def Kerf_SliceAttr : Kerf_SourceAttr<"Slice", "slice"> {
+  let summary = "The indices [begin, end) of one axis of a value";
+  let parameters = (ins "int64_t":$axis, "int64_t":$begin, "int64_t":$end, "::mlir::Attribute":$value);
+  let assemblyFormat = "`<` $axis `,` $begin `,` $end `,` $value `>`";
+  let genVerifyDecl = 1;
+}
+
 def Kerf_TransposeAttr : Kerf_SourceAttr<"Transpose", "transpose"> {
   let summary = "A matrix with its two axes exchanged";
   let parameters = (ins "::mlir::Attribute":$value);

@@ -1,4 +1,4 @@
-// Verifiers and costs of norms, gating and sums.
+// Verifiers and costs of norms, activations, gating and sums.
 #include "dialects/kerf/KerfDialect.h"
 
 using namespace mlir;
@@ -26,6 +26,35 @@ LogicalResult RmsNormOp::verify() {
 Cost RmsNormOp::getCost() {
   return {getBytes(getInput()) + getWeightBytes(getScale()) + getBytes(getInit()), perElement(getInput(), 4)};
 }
+
+LogicalResult LayerNormOp::verify() {
+  auto input = getInput().getType();
+  // C1
+  for (auto vector : {getScale(), getBias()})
+    if (vector.getType().getDimSize(0) != input.getDimSize(1))
+      return emitOpError("scale and bias must have ") << input.getDimSize(1) << " elements, got " << vector.getType();
+  // C2
+  if (!(getEpsAttr().getValueAsDouble() > 0))
+    return emitOpError("eps must be positive, got ") << getEpsAttr();
+  // C3
+  if (input.getShape() != getInit().getType().getShape())
+    return emitOpError("init must have the shape of ") << input << ", got " << getInit().getType();
+  return success();
+}
+
+Cost LayerNormOp::getCost() {
+  LinearForm weights = getWeightBytes(getScale()) + getWeightBytes(getBias());
+  return {getBytes(getInput()) + weights + getBytes(getInit()), perElement(getInput(), 7)};
+}
+
+LogicalResult ActivationOp::verify() {
+  // C1
+  if (getInput().getType().getShape() != getInit().getType().getShape())
+    return emitOpError("init must have the shape of ") << getInput().getType() << ", got " << getInit().getType();
+  return success();
+}
+
+Cost ActivationOp::getCost() { return {getBytes(getInput()) + getBytes(getInit()), perElement(getInput(), 1)}; }
 
 LogicalResult GateOp::verify() {
   auto gate = getGate().getType(), up = getUp().getType(), init = getInit().getType();

@@ -1,4 +1,4 @@
-// Norms, gating and sums.
+// Norms, activations, gating and sums.
 #ifndef KERF_ELEMENTWISE_OPS_TD
 #define KERF_ELEMENTWISE_OPS_TD
 
@@ -29,10 +29,59 @@ def Kerf_RmsNormOp : Kerf_TensorOp<"rms_norm"> {
   }];
 }
 
+def Kerf_LayerNormOp : Kerf_TensorOp<"layer_norm"> {
+  let summary = "Norm over the last axis by its mean and variance";
+  let description = [{
+    `result[i] = (input[i] - mean) * rsqrt(variance + eps) * scale[i] + bias[i]`, where `variance` is the mean of the
+    squares of `input[i] - mean`: the row is read twice, since the difference of the mean of squares and the squared
+    mean cancels. All in f32 whatever the element types, rounded once to the element type of `init`.
+
+    Source: Ba, Kiros and Hinton, "Layer Normalization".
+
+    - C1: `scale` and `bias` have as many elements as `input` has columns.
+    - C2: `eps` is positive.
+    - C3: `input` and `init` have the same shape.
+
+    Example:
+    ```mlir
+    %y = kerf.layer_norm %x, %g, %b eps 1.0e-5 outs(%init : tensor<?x64xbf16>)
+           : tensor<?x64xf32>, tensor<64xf32>, tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins Kerf_Matrix:$input, Kerf_Vector:$scale, Kerf_Vector:$bias, F64Attr:$eps, Kerf_Matrix:$init);
+  let results = (outs Kerf_Matrix:$result);
+  let assemblyFormat = [{
+    $input `,` $scale `,` $bias `eps` $eps `outs` `(` $init `:` type($init) `)` attr-dict `:`
+    type($input) `,` type($scale) `,` type($bias)
+  }];
+}
+
+def Kerf_ActivationOp : Kerf_TensorOp<"activation"> {
+  let summary = "A function of each element";
+  let description = [{
+    `result = f(input)`, rounded once: `silu` is `x / (1 + exp(-x))`, `gelu` is `x / 2 * (1 + erf(x / sqrt 2))`,
+    `gelu_tanh` is its approximation `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))`, `relu` is `max(x, 0)`.
+    In f32: `silu` and `gelu_tanh` to a few units in the last place, `gelu` to 2^-21 of `x`, `relu` exactly. NaN stays
+    NaN.
+
+    Source: Hendrycks and Gimpel, "Gaussian Error Linear Units (GELUs)".
+
+    - C1: `input` and `init` have the same shape.
+
+    Example:
+    ```mlir
+    %y = kerf.activation gelu %x outs(%init : tensor<?x768xbf16>) : tensor<?x768xf32>
+    ```
+  }];
+  let arguments = (ins Kerf_ActivationAttr:$activation, Kerf_Matrix:$input, Kerf_Matrix:$init);
+  let results = (outs Kerf_Matrix:$result);
+  let assemblyFormat = "$activation $input `outs` `(` $init `:` type($init) `)` attr-dict `:` type($input)";
+}
+
 def Kerf_GateOp : Kerf_TensorOp<"gate"> {
   let summary = "An activation of one tensor times another";
   let description = [{
-    `result = f(gate) * up`, in f32, rounded once.
+    `result = f(gate) * up`, in f32, rounded once; `f` as in `kerf.activation`.
 
     - C1: `gate`, `up` and `init` have the same shape.
 

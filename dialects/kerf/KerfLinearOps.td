@@ -5,13 +5,14 @@
 include "dialects/kerf/KerfOpBase.td"
 
 def Kerf_LinearOp : Kerf_TensorOp<"linear", [AttrSizedOperandSegments]> {
-  let summary = "Linear layer: input times the transposed weight, plus bias, plus residual";
+  let summary = "Linear layer: input times the transposed weight, plus bias, through an activation, plus residual";
   let description = [{
-    `result[t, n] = sum over k of input[t, k] * weight[n, k] + bias[n] + residual[t, n]`.
+    `result[t, n] = f(sum over k of input[t, k] * weight[n, k] + bias[n]) + residual[t, n]`, with `f` as in
+    `kerf.activation`, or the identity where none is given.
 
     Products are exact products of the stored numbers, sums run in f32 whatever the element types (a bf16 target may
-    flush subnormal factors to zero), bias and residual are added in f32, and the result is rounded once, to nearest
-    even. A lowering fixes one order of summation for each in-feature count and format. NaN and infinity propagate.
+    flush subnormal factors to zero), bias, activation and residual follow in f32, and the result is rounded once, to
+    nearest even. A lowering fixes one order of summation for each in-feature count and format. NaN and infinity propagate.
 
     - C1: `input` and `weight` have the same in features (last axis).
     - C2: `init` has the rows of `input` and the out features (first axis) of `weight`.
@@ -25,19 +26,20 @@ def Kerf_LinearOp : Kerf_TensorOp<"linear", [AttrSizedOperandSegments]> {
     ```
   }];
   let arguments = (ins Kerf_Matrix:$input, Kerf_Matrix:$weight, Kerf_Matrix:$init, Optional<Kerf_Vector>:$bias,
-                       Optional<Kerf_Matrix>:$residual);
+                       Optional<Kerf_Matrix>:$residual, OptionalAttr<Kerf_ActivationAttr>:$activation);
   let results = (outs Kerf_Matrix:$result);
   let assemblyFormat = [{
-    $input `,` $weight (`bias` `(` $bias^ `:` type($bias) `)`)? (`residual` `(` $residual^ `:` type($residual) `)`)?
-    `outs` `(` $init `:` type($init) `)` attr-dict `:` type($input) `,` type($weight)
+    $input `,` $weight (`bias` `(` $bias^ `:` type($bias) `)`)? (`activation` $activation^)?
+    (`residual` `(` $residual^ `:` type($residual) `)`)? `outs` `(` $init `:` type($init) `)` attr-dict `:`
+    type($input) `,` type($weight)
   }];
 }
 
 def Kerf_GatedLinearOp : Kerf_TensorOp<"gated_linear", [AttrSizedOperandSegments]> {
   let summary = "Two linear layers of one input, one gating the other";
   let description = [{
-    `result = f(input · gateᵀ + gate_bias) * (input · upᵀ + up_bias)`, all in f32, rounded once. `f` is computed to
-    2 units in the last place of f32. Contract of the products: as `kerf.linear`.
+    `result = f(input · gateᵀ + gate_bias) * (input · upᵀ + up_bias)`, all in f32, rounded once; `f` as in
+    `kerf.activation`. Contract of the products: as `kerf.linear`.
 
     - C1: `input`, `gate` and `up` have the same in features (last axis).
     - C2: `gate` and `up` have the same type.

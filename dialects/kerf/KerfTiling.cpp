@@ -61,6 +61,10 @@ Follow getFollow(GatedLinearOp op, OpOperand &operand) {
 Follow getFollow(RmsNormOp op, OpOperand &operand) {
   return &operand == &op.getScaleMutable() ? Follow::Whole : Follow::Rows;
 }
+Follow getFollow(LayerNormOp op, OpOperand &operand) {
+  return &operand == &op.getInputMutable() ? Follow::Rows : Follow::Whole;
+}
+Follow getFollow(ActivationOp, OpOperand &) { return Follow::Both; }
 Follow getFollow(GateOp, OpOperand &) { return Follow::Both; }
 Follow getFollow(AddOp, OpOperand &) { return Follow::Both; }
 Follow getFollow(RopeTableOp op, OpOperand &operand) {
@@ -69,7 +73,7 @@ Follow getFollow(RopeTableOp op, OpOperand &operand) {
 Follow getFollow(RopeOp, OpOperand &) { return Follow::Rows; }
 
 template <typename OpTy>
-constexpr bool cutsColumns = llvm::is_one_of<OpTy, LinearOp, GatedLinearOp, GateOp, AddOp>::value;
+constexpr bool cutsColumns = llvm::is_one_of<OpTy, LinearOp, GatedLinearOp, ActivationOp, GateOp, AddOp>::value;
 
 template <typename OpTy> SmallVector<Range> iterationDomain(OpTy op, OpBuilder &builder) {
   Location loc = op.getLoc();
@@ -145,6 +149,8 @@ KERF_TILING(EmbedOp)
 KERF_TILING(LinearOp)
 KERF_TILING(GatedLinearOp)
 KERF_TILING(RmsNormOp)
+KERF_TILING(LayerNormOp)
+KERF_TILING(ActivationOp)
 KERF_TILING(GateOp)
 KERF_TILING(AddOp)
 KERF_TILING(RopeTableOp)

@@ -1,5 +1,5 @@
-// Folds gating and residual sums into linears: the sums stay in registers instead of going through memory, and a layer
-// has two dispatches less.
+// Folds activations, gating and residual sums into linears: the sums stay in registers instead of going through memory,
+// and a layer has two dispatches less.
 #include "dialects/kerf/KerfDialect.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
@@ -21,12 +21,30 @@ LinearOp getOnlyLinear(Value value) {
   return linear && linear->hasOneUse() && !linear.getResidual() ? linear : nullptr;
 }
 
+struct FuseActivation : OpRewritePattern<ActivationOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(ActivationOp activation, PatternRewriter &rewriter) const override {
+    LinearOp linear = getOnlyLinear(activation.getInput());
+    if (!linear)
+      return rewriter.notifyMatchFailure(activation, "input is not a linear of its own");
+    if (linear.getActivation())
+      return rewriter.notifyMatchFailure(activation, "the linear has an activation already");
+    Location loc = rewriter.getFusedLoc({linear.getLoc(), activation.getLoc()});
+    rewriter.replaceOp(activation, LinearOp::create(rewriter, loc, activation.getInit().getType(), linear.getInput(),
+                                                    linear.getWeight(), activation.getInit(), linear.getBias(),
+                                                    /*residual=*/Value(), activation.getActivationAttr()));
+    return success();
+  }
+};
+
 struct FuseGate : OpRewritePattern<GateOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(GateOp gate, PatternRewriter &rewriter) const override {
     LinearOp lhs = getOnlyLinear(gate.getGate()), rhs = getOnlyLinear(gate.getUp());
     if (!lhs || !rhs || lhs == rhs)
       return rewriter.notifyMatchFailure(gate, "gate and up are not linears of their own");
+    if (lhs.getActivation() || rhs.getActivation())
+      return rewriter.notifyMatchFailure(gate, "gate or up has an activation of its own");
     if (lhs.getInput() != rhs.getInput())
       return rewriter.notifyMatchFailure(gate, "gate and up have different inputs");
     if (lhs.getWeight().getType() != rhs.getWeight().getType())
@@ -53,8 +71,9 @@ struct FuseResidual : OpRewritePattern<AddOp> {
     if (!linear)
       return rewriter.notifyMatchFailure(add, "neither side is a linear of its own");
     Location loc = rewriter.getFusedLoc({linear.getLoc(), add.getLoc()});
-    rewriter.replaceOp(add, LinearOp::create(rewriter, loc, add.getInit().getType(), linear.getInput(),
-                                             linear.getWeight(), add.getInit(), linear.getBias(), residual));
+    rewriter.replaceOp(add,
+                       LinearOp::create(rewriter, loc, add.getInit().getType(), linear.getInput(), linear.getWeight(),
+                                        add.getInit(), linear.getBias(), residual, linear.getActivationAttr()));
     return success();
   }
 };
@@ -62,7 +81,7 @@ struct FuseResidual : OpRewritePattern<AddOp> {
 struct FuseEpiloguesPass : kerf::impl::FuseEpiloguesBase<FuseEpiloguesPass> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<FuseGate, FuseResidual>(&getContext());
+    patterns.add<FuseActivation, FuseGate, FuseResidual>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

@@ -14,30 +14,51 @@ using namespace kerf;
 
 namespace {
 
-/// `kerf.rope` of an optional head norm of a linear.
-struct RotatedProjection {
+/// A linear that alone feeds its reader and is nothing but a product and a bias; null for anything else.
+LinearOp matchProjection(Value value) {
+  auto linear = value.getDefiningOp<LinearOp>();
+  return linear && linear->hasOneUse() && !linear.getResidual() && !linear.getActivation() ? linear : nullptr;
+}
+
+/// A linear through an optional head norm and an optional rotation, which are all read by the next alone.
+struct HeadProjection {
   RopeOp rope;
   RmsNormOp norm;
   LinearOp linear;
 
-  static FailureOr<RotatedProjection> match(Value value) {
-    RotatedProjection found;
+  static FailureOr<HeadProjection> match(Value value, int64_t headDim) {
+    HeadProjection found;
     found.rope = value.getDefiningOp<RopeOp>();
-    if (!found.rope || !found.rope->hasOneUse())
-      return failure();
-    Value input = found.rope.getInput();
-    found.norm = input.getDefiningOp<RmsNormOp>();
+    if (found.rope) {
+      if (!found.rope->hasOneUse() || found.rope.getTable().getType().getDimSize(1) != headDim)
+        return failure();
+      value = found.rope.getInput();
+    }
+    found.norm = value.getDefiningOp<RmsNormOp>();
     if (found.norm) {
       // A norm over several heads at once is not a head norm.
-      if (!found.norm->hasOneUse() ||
-          found.norm.getScale().getType().getDimSize(0) != found.rope.getTable().getType().getDimSize(1))
+      if (!found.norm->hasOneUse() || found.norm.getScale().getType().getDimSize(0) != headDim)
         return failure();
-      input = found.norm.getInput();
+      value = found.norm.getInput();
     }
-    found.linear = input.getDefiningOp<LinearOp>();
-    if (!found.linear || !found.linear->hasOneUse() || found.linear.getResidual())
+    found.linear = matchProjection(value);
+    if (!found.linear)
       return failure();
     return found;
+  }
+
+  /// The op whose result the heads are.
+  DestinationStyleOpInterface last() {
+    return rope   ? DestinationStyleOpInterface(rope)
+           : norm ? DestinationStyleOpInterface(norm)
+                  : DestinationStyleOpInterface(linear);
+  }
+  Value table() { return rope ? Value(rope.getTable()) : Value(); }
+  /// Erases its ops, the last of which is read no more.
+  void erase() {
+    for (Operation *op : {rope.getOperation(), norm.getOperation(), linear.getOperation()})
+      if (op)
+        op->erase();
   }
 };
 
@@ -50,24 +71,30 @@ public:
     auto append = attention.getCache().getDefiningOp<KvAppendOp>();
     if (!append || append.getGroup() != attention.getGroup() || append.getPlane() != attention.getPlane())
       return;
-    auto query = RotatedProjection::match(attention.getQueries());
-    auto key = RotatedProjection::match(append.getKeys());
-    auto value = append.getValues().getDefiningOp<LinearOp>();
-    if (failed(query) || failed(key) || !value || !value->hasOneUse() || value.getResidual())
+    const int64_t headDim = lookupKvGroup(append, append.getGroupAttr()).getHeadDim();
+    auto query = HeadProjection::match(attention.getQueries(), headDim);
+    auto key = HeadProjection::match(append.getKeys(), headDim);
+    LinearOp value = matchProjection(append.getValues());
+    if (failed(query) || failed(key) || !value)
       return;
     // All moves to where the append is, so what the queries need must be there already.
-    if (query->rope->getBlock() != append->getBlock() || !query->rope->isBeforeInBlock(append))
+    Operation *last = query->last();
+    if (last->getBlock() != append->getBlock() || !last->isBeforeInBlock(append))
       return;
     LinearOp linears[] = {query->linear, key->linear, value};
-    if (query->rope.getTable() != key->rope.getTable() || !query->norm != !key->norm)
+    if (query->table() != key->table() || !query->norm != !key->norm)
       return;
     if (query->norm && (query->norm.getEps() != key->norm.getEps() ||
                         query->norm.getScale().getType() != key->norm.getScale().getType()))
       return;
-    for (LinearOp linear : linears)
+    Type element = value.getInit().getType().getElementType();
+    for (LinearOp linear : linears) {
+      // Queries that are a bare product may be rounded by it: then the fused op does that.
+      bool rounds = linear == last && element.isF32();
       if (linear.getInput() != value.getInput() || !linear.getBias() != !value.getBias() ||
-          linear.getInit().getType().getElementType() != value.getInit().getType().getElementType())
+          (linear.getInit().getType().getElementType() != element && !rounds))
         return;
+    }
 
     auto weights = findParts(linears, [](LinearOp op) { return op.getWeight(); });
     auto biases =
@@ -138,35 +165,33 @@ private:
     return GetWeightOp::create(builder, joined.getLoc(), type, joined.getSymName());
   }
 
-  void replace(KvAppendOp append, RotatedProjection &query, RotatedProjection &key, LinearOp value, Value weight,
+  void replace(KvAppendOp append, HeadProjection &query, HeadProjection &key, LinearOp value, Value weight,
                Value bias) {
     int64_t columns = cast<RankedTensorType>(weight.getType()).getDimSize(0);
-    auto oldInit = query.linear.getInit().getType();
+    auto oldInit = value.getInit().getType();
     auto type = RankedTensorType::get({oldInit.getDimSize(0), columns}, oldInit.getElementType());
     Location loc = builder.getFusedLoc({query.linear.getLoc(), key.linear.getLoc(), value.getLoc()});
     builder.setInsertionPoint(append);
-    auto empty = query.linear.getInit().getDefiningOp<tensor::EmptyOp>();
+    auto empty = value.getInit().getDefiningOp<tensor::EmptyOp>();
     Value rows = empty && empty.getNumOperands() == 1
                      ? empty.getDynamicSizes().front()
-                     : tensor::DimOp::create(builder, loc, query.linear.getInit(), 0).getResult();
+                     : tensor::DimOp::create(builder, loc, value.getInit(), 0).getResult();
     Value init = tensor::EmptyOp::create(builder, loc, type.getShape(), type.getElementType(), ValueRange{rows});
-    Value projected = LinearOp::create(builder, loc, type, value.getInput(), weight, init, bias, Value());
+    Value projected = LinearOp::create(builder, loc, type, value.getInput(), weight, init, bias, /*residual=*/Value(),
+                                       /*activation=*/ActivationAttr());
     double eps = query.norm ? query.norm.getEpsAttr().getValueAsDouble() : 1e-6;
-    auto fused =
-        RopeAppendOp::create(builder, builder.getFusedLoc({query.rope.getLoc(), key.rope.getLoc(), append.getLoc()}),
-                             query.rope.getInit().getType(), append.getCache().getType(), projected,
-                             query.rope.getTable(), append.getBatch(), append.getCache(), query.rope.getInit(),
-                             query.norm ? query.norm.getScale() : Value(), key.norm ? key.norm.getScale() : Value(),
-                             append.getGroupAttr(), append.getPlaneAttr(), builder.getF64FloatAttr(eps));
-    query.rope.getResult().replaceAllUsesWith(fused.getQueries());
+    DestinationStyleOpInterface last = query.last();
+    Value queries = last.getDpsInits().front();
+    auto fused = RopeAppendOp::create(
+        builder, builder.getFusedLoc({last.getLoc(), key.last().getLoc(), append.getLoc()}), queries.getType(),
+        append.getCache().getType(), projected, append.getBatch(), append.getCache(), queries, query.table(),
+        query.norm ? query.norm.getScale() : Value(), key.norm ? key.norm.getScale() : Value(), append.getGroupAttr(),
+        append.getPlaneAttr(), builder.getF64FloatAttr(eps));
+    last->getResult(0).replaceAllUsesWith(fused.getQueries());
     append.getResult().replaceAllUsesWith(fused.getResult());
     append.erase();
-    for (RotatedProjection *part : {&query, &key}) {
-      part->rope.erase();
-      if (part->norm)
-        part->norm.erase();
-      part->linear.erase();
-    }
+    query.erase();
+    key.erase();
     value.erase();
   }
 

@@ -50,6 +50,32 @@ TEST_F(SourceTest, JoinsColumns) {
         expected);
 }
 
+TEST_F(SourceTest, SlicesRowsAndColumns) {
+  std::string rows, columns;
+  for (int64_t row = 5; row < 31; ++row)
+    rows += model.row("a", row);
+  for (int64_t row = 0; row < 37; ++row)
+    columns += model.row("a", row).substr(3 * 2, 8 * 2);
+  for (int64_t step : {1, 7, 37}) {
+    EXPECT_EQ(evaluate("#kerf.slice<0, 5, 31, #kerf.take<\"a\" : tensor<37x24xbf16>>>", step), rows);
+    EXPECT_EQ(evaluate("#kerf.slice<1, 3, 11, #kerf.take<\"a\" : tensor<37x24xbf16>>>", step), columns);
+  }
+}
+
+// The projections of a checkpoint that keeps them side by side, transposed.
+TEST_F(SourceTest, TransposesASlice) {
+  std::string expected;
+  for (int64_t column = 20; column < 45; ++column)
+    for (int64_t row = 0; row < 70; ++row)
+      expected += model.row("d", row).substr(column * 4, 4);
+  for (int64_t step : {1, 7, 25}) {
+    EXPECT_EQ(evaluate("#kerf.transpose<#kerf.slice<1, 20, 45, #kerf.take<\"d\" : tensor<70x45xf32>>>>", step),
+              expected);
+    EXPECT_EQ(evaluate("#kerf.slice<0, 20, 45, #kerf.transpose<#kerf.take<\"d\" : tensor<70x45xf32>>>>", step),
+              expected);
+  }
+}
+
 TEST_F(SourceTest, Transposes) {
   std::string expected;
   for (int64_t column = 0; column < 45; ++column)

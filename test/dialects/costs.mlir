@@ -92,12 +92,19 @@ func.func @others(%batch: !kerf.batch, %qkv: tensor<?x96xf32>, %a: tensor<?x32xf
   %f8 = tensor.empty() : tensor<8xf32>
   %table16 = kerf.rope_table %positions, %f8 factor 1.0 outs(%narrow : tensor<?x16xf32>) : tensor<?xi32>, tensor<8xf32>
   // CHECK-NEXT: kerf.rope_append: bytes 704*tokens, operations 288*tokens
-  %q2, %c1 = kerf.rope_append %qkv, %table16, %batch to %cache group @kv plane 0 eps 1.0e-6
-               outs(%e : tensor<?x32xf32>) : tensor<?x96xf32>, tensor<?x16xf32>
+  %q2, %c1 = kerf.rope_append %qkv, %batch to %cache group @kv plane 0 table(%table16 : tensor<?x16xf32>) eps 1.0e-6
+               outs(%e : tensor<?x32xf32>) : tensor<?x96xf32>
   // CHECK-NEXT: kerf.gate: bytes 384*tokens, operations 64*tokens
   %g = kerf.gate silu %q, %q2 outs(%e : tensor<?x32xf32>) : tensor<?x32xf32>, tensor<?x32xf32>
+  %gain = tensor.empty() : tensor<32xf32>
+  // A row of f32 read and one written, 128 bytes of scale and of bias.
+  // CHECK-NEXT: kerf.layer_norm: bytes 256 + 256*tokens, operations 224*tokens
+  %n = kerf.layer_norm %g, %gain, %gain eps 1.0e-5 outs(%e : tensor<?x32xf32>)
+         : tensor<?x32xf32>, tensor<32xf32>, tensor<32xf32>
+  // CHECK-NEXT: kerf.activation: bytes 256*tokens, operations 32*tokens
+  %v = kerf.activation gelu %n outs(%e : tensor<?x32xf32>) : tensor<?x32xf32>
   // CHECK-NEXT: kerf.attention_merge: bytes 408*tokens, operations 96*tokens
-  %m, %l = kerf.attention_merge %g, %lse, %a, %lse outs(%e : tensor<?x32xf32>) lse(%lse : tensor<?x2xf32>)
+  %m, %l = kerf.attention_merge %v, %lse, %a, %lse outs(%e : tensor<?x32xf32>) lse(%lse : tensor<?x2xf32>)
              : tensor<?x32xf32>, tensor<?x2xf32>, tensor<?x32xf32>, tensor<?x2xf32>
   // CHECK-NEXT: layer 0
   %few = kerf.layer 0 (%h = %m : tensor<?x32xf32>) -> tensor<?x32xf32> {

@@ -41,6 +41,26 @@
 
 // -----
 
+// expected-error@below {{slice must apply to a source expression, got "a"}}
+"test.slice"() {a = #kerf.slice<0, 0, 1, "a">} : () -> ()
+
+// -----
+
+// expected-error@below {{slice axis must be in [0, 2), got 2}}
+"test.slice"() {a = #kerf.slice<2, 0, 1, #kerf.take<"a" : tensor<2x3xf32>>>} : () -> ()
+
+// -----
+
+// expected-error@below {{slice must be a range inside [0, 3), got [1, 4)}}
+"test.slice"() {a = #kerf.slice<1, 1, 4, #kerf.take<"a" : tensor<2x3xf32>>>} : () -> ()
+
+// -----
+
+// expected-error@below {{slice must be a range inside [0, 2), got [1, 1)}}
+"test.slice"() {a = #kerf.slice<0, 1, 1, #kerf.take<"a" : tensor<2x3xf32>>>} : () -> ()
+
+// -----
+
 // expected-error@below {{transpose must apply to a matrix, got #kerf.take<"a" : tensor<3xf32>>}}
 "test.transpose"() {a = #kerf.transpose<#kerf.take<"a" : tensor<3xf32>>>} : () -> ()
 

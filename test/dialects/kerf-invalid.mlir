@@ -216,6 +216,42 @@ func.func @rms_norm_c3(%x: tensor<?x8xf32>, %g: tensor<4xf32>, %init: tensor<?x4
 
 // -----
 
+func.func @layer_norm_c1(%x: tensor<?x8xf32>, %g: tensor<8xf32>, %b: tensor<4xf32>,
+                         %init: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  // expected-error@below {{scale and bias must have 8 elements, got 'tensor<4xf32>'}}
+  %y = kerf.layer_norm %x, %g, %b eps 1.0e-5 outs(%init : tensor<?x8xf32>)
+         : tensor<?x8xf32>, tensor<8xf32>, tensor<4xf32>
+  return %y : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @layer_norm_c2(%x: tensor<?x8xf32>, %g: tensor<8xf32>, %init: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  // expected-error@below {{eps must be positive, got 0.000000e+00}}
+  %y = kerf.layer_norm %x, %g, %g eps 0.0 outs(%init : tensor<?x8xf32>)
+         : tensor<?x8xf32>, tensor<8xf32>, tensor<8xf32>
+  return %y : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @layer_norm_c3(%x: tensor<?x8xf32>, %g: tensor<8xf32>, %init: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  // expected-error@below {{init must have the shape of 'tensor<?x8xf32>', got 'tensor<?x4xf32>'}}
+  %y = kerf.layer_norm %x, %g, %g eps 1.0e-5 outs(%init : tensor<?x4xf32>)
+         : tensor<?x8xf32>, tensor<8xf32>, tensor<8xf32>
+  return %y : tensor<?x4xf32>
+}
+
+// -----
+
+func.func @activation_c1(%x: tensor<?x8xf32>, %init: tensor<?x9xf32>) -> tensor<?x9xf32> {
+  // expected-error@below {{init must have the shape of 'tensor<?x8xf32>', got 'tensor<?x9xf32>'}}
+  %y = kerf.activation gelu %x outs(%init : tensor<?x9xf32>) : tensor<?x8xf32>
+  return %y : tensor<?x9xf32>
+}
+
+// -----
+
 func.func @gate_c1(%g: tensor<?x8xf32>, %u: tensor<?x9xf32>, %init: tensor<?x8xf32>) -> tensor<?x8xf32> {
   // expected-error@below {{gate, up and init must have the same shape, got 'tensor<?x8xf32>', 'tensor<?x9xf32>' and 'tensor<?x8xf32>'}}
   %y = kerf.gate silu %g, %u outs(%init : tensor<?x8xf32>) : tensor<?x8xf32>, tensor<?x9xf32>
@@ -279,8 +315,8 @@ func.func @kv_append_c2(%k: tensor<?x16xf32>, %v: tensor<?x8xf32>, %batch: !kerf
 func.func @rope_append_c1(%x: tensor<?x64xf32>, %table: tensor<?x8xf32>, %batch: !kerf.batch, %c: !kerf.cache,
                           %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
   // expected-error@below {{group must name a kerf.kv_group, got @kv}}
-  %q, %d = kerf.rope_append %x, %table, %batch to %c group @kv plane 0 eps 1.0e-6
-             outs(%init : tensor<?x32xf32>) : tensor<?x64xf32>, tensor<?x8xf32>
+  %q, %d = kerf.rope_append %x, %batch to %c group @kv plane 0 table(%table : tensor<?x8xf32>) eps 1.0e-6
+             outs(%init : tensor<?x32xf32>) : tensor<?x64xf32>
   return %q : tensor<?x32xf32>
 }
 
@@ -290,8 +326,8 @@ kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
 func.func @rope_append_c2(%x: tensor<?x48xf32>, %table: tensor<?x8xf32>, %batch: !kerf.batch, %c: !kerf.cache,
                           %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
   // expected-error@below {{input must have 64 columns, got 'tensor<?x48xf32>'}}
-  %q, %d = kerf.rope_append %x, %table, %batch to %c group @kv plane 0 eps 1.0e-6
-             outs(%init : tensor<?x32xf32>) : tensor<?x48xf32>, tensor<?x8xf32>
+  %q, %d = kerf.rope_append %x, %batch to %c group @kv plane 0 table(%table : tensor<?x8xf32>) eps 1.0e-6
+             outs(%init : tensor<?x32xf32>) : tensor<?x48xf32>
   return %q : tensor<?x32xf32>
 }
 
@@ -301,8 +337,8 @@ kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
 func.func @rope_append_c3(%x: tensor<?x64xf32>, %table: tensor<?x4xf32>, %batch: !kerf.batch, %c: !kerf.cache,
                           %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
   // expected-error@below {{table must have 8 columns, got 'tensor<?x4xf32>'}}
-  %q, %d = kerf.rope_append %x, %table, %batch to %c group @kv plane 0 eps 1.0e-6
-             outs(%init : tensor<?x32xf32>) : tensor<?x64xf32>, tensor<?x4xf32>
+  %q, %d = kerf.rope_append %x, %batch to %c group @kv plane 0 table(%table : tensor<?x4xf32>) eps 1.0e-6
+             outs(%init : tensor<?x32xf32>) : tensor<?x64xf32>
   return %q : tensor<?x32xf32>
 }
 
@@ -312,9 +348,9 @@ kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
 func.func @rope_append_c4(%x: tensor<?x64xf32>, %table: tensor<?x8xf32>, %batch: !kerf.batch, %c: !kerf.cache,
                           %g: tensor<4xf32>, %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
   // expected-error@below {{scale must have 8 elements, got 'tensor<4xf32>'}}
-  %q, %d = kerf.rope_append %x, %table, %batch to %c group @kv plane 0
+  %q, %d = kerf.rope_append %x, %batch to %c group @kv plane 0 table(%table : tensor<?x8xf32>)
              scales(%g, %g : tensor<4xf32>, tensor<4xf32>) eps 1.0e-6
-             outs(%init : tensor<?x32xf32>) : tensor<?x64xf32>, tensor<?x8xf32>
+             outs(%init : tensor<?x32xf32>) : tensor<?x64xf32>
   return %q : tensor<?x32xf32>
 }
 
@@ -324,8 +360,8 @@ kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
 func.func @rope_append_c4_eps(%x: tensor<?x64xf32>, %table: tensor<?x8xf32>, %batch: !kerf.batch, %c: !kerf.cache,
                               %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
   // expected-error@below {{eps must be positive, got -1.000000e+00}}
-  %q, %d = kerf.rope_append %x, %table, %batch to %c group @kv plane 0 eps -1.0
-             outs(%init : tensor<?x32xf32>) : tensor<?x64xf32>, tensor<?x8xf32>
+  %q, %d = kerf.rope_append %x, %batch to %c group @kv plane 0 table(%table : tensor<?x8xf32>) eps -1.0
+             outs(%init : tensor<?x32xf32>) : tensor<?x64xf32>
   return %q : tensor<?x32xf32>
 }
 

@@ -12,6 +12,9 @@ kerf.weight @up : tensor<768x256xbf16> format <#kerf.dense<bf16>>
 // CHECK: kerf.weight @qk : tensor<192x64xf16> format <#kerf.dense<f16>> source #kerf.concat<0, #kerf.take<"q" : tensor<128x64xf16>>, #kerf.transpose<#kerf.take<"k" : tensor<64x64xf16>>>>
 kerf.weight @qk : tensor<192x64xf16> format <#kerf.dense<f16>>
   source #kerf.concat<0, #kerf.take<"q" : tensor<128x64xf16>>, #kerf.transpose<#kerf.take<"k" : tensor<64x64xf16>>>>
+// CHECK: kerf.weight @part : tensor<64x32xf32> format <#kerf.dense<f32>> source #kerf.transpose<#kerf.slice<1, 64, 128, #kerf.take<"qkv" : tensor<32x192xf32>>>>
+kerf.weight @part : tensor<64x32xf32> format <#kerf.dense<f32>>
+  source #kerf.transpose<#kerf.slice<1, 64, 128, #kerf.take<"qkv" : tensor<32x192xf32>>>>
 // A sum of terms: what several terms mean is in no op yet, but a format can say it.
 // CHECK: kerf.weight @frequencies : tensor<2xf32> format <#kerf.dense<f32>, #kerf.dense<bf16>> source #kerf.literal<dense<[1.000000e+00, 5.000000e-01]> : tensor<2xf32>>
 kerf.weight @frequencies : tensor<2xf32> format <#kerf.dense<f32>, #kerf.dense<bf16>>
@@ -71,7 +74,10 @@ func.func @linear(%x: tensor<?x64xbf16>, %w: tensor<96x64xbf16>, %b: tensor<96xf
          outs(%init : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
   // CHECK: kerf.linear %{{.*}}, %{{.*}} outs(%{{.*}} : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
   %z = kerf.linear %x, %w outs(%init : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
-  return %y, %z : tensor<?x96xf32>, tensor<?x96xf32>
+  // CHECK: kerf.linear %{{.*}}, %{{.*}} bias(%{{.*}} : tensor<96xf32>) activation gelu_tanh residual(%{{.*}} : tensor<?x96xf32>) outs
+  %v = kerf.linear %x, %w bias(%b : tensor<96xf32>) activation gelu_tanh residual(%y : tensor<?x96xf32>)
+         outs(%init : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  return %v, %z : tensor<?x96xf32>, tensor<?x96xf32>
 }
 
 // CHECK-LABEL: func.func @gated_linear
@@ -91,6 +97,22 @@ func.func @rms_norm(%x: tensor<?x64xf32>, %g: tensor<64xf32>, %init: tensor<?x64
   // CHECK: kerf.rms_norm %{{.*}}, %{{.*}} eps 9.9999999999999995E-7 outs(%{{.*}} : tensor<?x64xbf16>) : tensor<?x64xf32>, tensor<64xf32>
   %y = kerf.rms_norm %x, %g eps 1.0e-6 outs(%init : tensor<?x64xbf16>) : tensor<?x64xf32>, tensor<64xf32>
   return %y : tensor<?x64xbf16>
+}
+
+// CHECK-LABEL: func.func @layer_norm
+func.func @layer_norm(%x: tensor<?x64xf32>, %g: tensor<64xf32>, %b: tensor<64xf32>,
+                      %init: tensor<?x64xbf16>) -> tensor<?x64xbf16> {
+  // CHECK: kerf.layer_norm %{{.*}}, %{{.*}}, %{{.*}} eps 1.000000e-05 outs(%{{.*}} : tensor<?x64xbf16>) : tensor<?x64xf32>, tensor<64xf32>, tensor<64xf32>
+  %y = kerf.layer_norm %x, %g, %b eps 1.0e-5 outs(%init : tensor<?x64xbf16>)
+         : tensor<?x64xf32>, tensor<64xf32>, tensor<64xf32>
+  return %y : tensor<?x64xbf16>
+}
+
+// CHECK-LABEL: func.func @activation
+func.func @activation(%x: tensor<?x768xf32>, %init: tensor<?x768xbf16>) -> tensor<?x768xbf16> {
+  // CHECK: kerf.activation gelu %{{.*}} outs(%{{.*}} : tensor<?x768xbf16>) : tensor<?x768xf32>
+  %y = kerf.activation gelu %x outs(%init : tensor<?x768xbf16>) : tensor<?x768xf32>
+  return %y : tensor<?x768xbf16>
 }
 
 // CHECK-LABEL: func.func @gate
@@ -136,14 +158,17 @@ func.func @kv_append(%k: tensor<?x128xf32>, %v: tensor<?x128xf32>, %batch: !kerf
 // CHECK-LABEL: func.func @rope_append
 func.func @rope_append(%qkv: tensor<?x512xf32>, %table: tensor<?x64xf32>, %batch: !kerf.batch, %c0: !kerf.cache,
                        %g: tensor<64xf32>, %init: tensor<?x256xf32>) -> (tensor<?x256xf32>, !kerf.cache) {
-  // CHECK: kerf.rope_append %{{.*}}, %{{.*}}, %{{.*}} to %{{.*}} group @kv plane 3 eps 9.9999999999999995E-7 outs(%{{.*}} : tensor<?x256xf32>) : tensor<?x512xf32>, tensor<?x64xf32>
-  %q, %c1 = kerf.rope_append %qkv, %table, %batch to %c0 group @kv plane 3 eps 1.0e-6
-              outs(%init : tensor<?x256xf32>) : tensor<?x512xf32>, tensor<?x64xf32>
-  // CHECK: kerf.rope_append {{.*}} plane 4 scales(%[[G:.*]], %[[G]] : tensor<64xf32>, tensor<64xf32>) eps
-  %r, %c2 = kerf.rope_append %qkv, %table, %batch to %c1 group @kv plane 4
+  // CHECK: kerf.rope_append %{{.*}}, %{{.*}} to %{{.*}} group @kv plane 3 table(%{{.*}} : tensor<?x64xf32>) eps 9.9999999999999995E-7 outs(%{{.*}} : tensor<?x256xf32>) : tensor<?x512xf32>{{$}}
+  %q, %c1 = kerf.rope_append %qkv, %batch to %c0 group @kv plane 3 table(%table : tensor<?x64xf32>) eps 1.0e-6
+              outs(%init : tensor<?x256xf32>) : tensor<?x512xf32>
+  // CHECK: kerf.rope_append {{.*}} plane 4 table(%{{.*}} : tensor<?x64xf32>) scales(%[[G:.*]], %[[G]] : tensor<64xf32>, tensor<64xf32>) eps
+  %r, %c2 = kerf.rope_append %qkv, %batch to %c1 group @kv plane 4 table(%table : tensor<?x64xf32>)
               scales(%g, %g : tensor<64xf32>, tensor<64xf32>) eps 1.0e-6
-              outs(%q : tensor<?x256xf32>) : tensor<?x512xf32>, tensor<?x64xf32>
-  return %r, %c2 : tensor<?x256xf32>, !kerf.cache
+              outs(%q : tensor<?x256xf32>) : tensor<?x512xf32>
+  // CHECK: kerf.rope_append {{.*}} plane 5 eps
+  %s, %c3 = kerf.rope_append %qkv, %batch to %c2 group @kv plane 5 eps 1.0e-6
+              outs(%r : tensor<?x256xf32>) : tensor<?x512xf32>
+  return %s, %c3 : tensor<?x256xf32>, !kerf.cache
 }
 
 // CHECK-LABEL: func.func @attention

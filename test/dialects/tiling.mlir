@@ -72,16 +72,18 @@ module attributes {transform.with_named_sequence} {
 
 // CHECK-LABEL: func.func @elementwise
 func.func @elementwise(%a: tensor<16x96xf32>, %b: tensor<16x96xf32>,
-                       %init: tensor<16x96xf32>) -> (tensor<16x96xf32>, tensor<16x96xf32>) {
+                       %init: tensor<16x96xf32>) -> (tensor<16x96xf32>, tensor<16x96xf32>, tensor<16x96xf32>) {
   // CHECK: kerf.gate gelu %{{.*}}, %{{.*}} outs(%{{.*}} : tensor<4x32xf32>) : tensor<4x32xf32>, tensor<4x32xf32>
   %y = kerf.gate gelu %a, %b outs(%init : tensor<16x96xf32>) : tensor<16x96xf32>, tensor<16x96xf32>
   // CHECK: kerf.add %{{.*}}, %{{.*}} outs(%{{.*}} : tensor<4x32xf32>) : tensor<4x32xf32>, tensor<4x32xf32>
   %z = kerf.add %a, %b outs(%init : tensor<16x96xf32>) : tensor<16x96xf32>, tensor<16x96xf32>
-  return %y, %z : tensor<16x96xf32>, tensor<16x96xf32>
+  // CHECK: kerf.activation gelu %{{.*}} outs(%{{.*}} : tensor<4x32xf32>) : tensor<4x32xf32>
+  %v = kerf.activation gelu %a outs(%init : tensor<16x96xf32>) : tensor<16x96xf32>
+  return %y, %z, %v : tensor<16x96xf32>, tensor<16x96xf32>, tensor<16x96xf32>
 }
 module attributes {transform.with_named_sequence} {
   transform.named_sequence @__transform_main(%root: !transform.any_op {transform.readonly}) {
-    %op = transform.structured.match ops{["kerf.gate", "kerf.add"]} in %root : (!transform.any_op) -> !transform.any_op
+    %op = transform.structured.match ops{["kerf.gate", "kerf.add", "kerf.activation"]} in %root : (!transform.any_op) -> !transform.any_op
     %tiled, %loops:2 = transform.structured.tile_using_for %op tile_sizes [4, 32]
       : (!transform.any_op) -> (!transform.any_op, !transform.any_op, !transform.any_op)
     transform.yield
@@ -94,7 +96,8 @@ module attributes {transform.with_named_sequence} {
 // CHECK-LABEL: func.func @rows_only
 func.func @rows_only(%ids: tensor<16xi32>, %table: tensor<128x64xf32>, %x: tensor<?x64xf32>, %g: tensor<64xf32>,
                      %f: tensor<16xf32>, %angles: tensor<16x32xf32>, %init: tensor<16x64xf32>)
-    -> (tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x32xf32>, tensor<16x64xf32>) {
+    -> (tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x32xf32>, tensor<16x64xf32>,
+        tensor<16x64xf32>) {
   // CHECK: kerf.embed %{{.*}}, %{{.*}} outs(%{{.*}} : tensor<4x64xf32>) : tensor<4xi32>, tensor<128x64xf32>
   %a = kerf.embed %ids, %table outs(%init : tensor<16x64xf32>) : tensor<16xi32>, tensor<128x64xf32>
   // CHECK: kerf.select %{{.*}}, %{{.*}} outs(%{{.*}} : tensor<4x64xf32>) : tensor<?x64xf32>, tensor<4xi32>
@@ -105,12 +108,16 @@ func.func @rows_only(%ids: tensor<16xi32>, %table: tensor<128x64xf32>, %x: tenso
   %d = kerf.rope_table %ids, %f factor 1.0 outs(%angles : tensor<16x32xf32>) : tensor<16xi32>, tensor<16xf32>
   // CHECK: kerf.rope %{{.*}}, %{{.*}} outs(%{{.*}} : tensor<4x64xf32>) : tensor<4x64xf32>, tensor<4x32xf32>
   %e = kerf.rope %c, %d outs(%init : tensor<16x64xf32>) : tensor<16x64xf32>, tensor<16x32xf32>
-  return %a, %b, %c, %d, %e
-    : tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x32xf32>, tensor<16x64xf32>
+  // CHECK: kerf.layer_norm %{{.*}}, %{{.*}}, %{{.*}} eps {{.*}} outs(%{{.*}} : tensor<4x64xf32>) : tensor<4x64xf32>, tensor<64xf32>, tensor<64xf32>
+  %h = kerf.layer_norm %a, %g, %g eps 1.0e-5 outs(%init : tensor<16x64xf32>)
+         : tensor<16x64xf32>, tensor<64xf32>, tensor<64xf32>
+  return %a, %b, %c, %d, %e, %h
+    : tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x32xf32>, tensor<16x64xf32>, tensor<16x64xf32>
 }
 module attributes {transform.with_named_sequence} {
   transform.named_sequence @__transform_main(%root: !transform.any_op {transform.readonly}) {
-    %op = transform.structured.match ops{["kerf.embed", "kerf.select", "kerf.rms_norm", "kerf.rope_table", "kerf.rope"]}
+    %op = transform.structured.match ops{["kerf.embed", "kerf.select", "kerf.rms_norm", "kerf.rope_table", "kerf.rope",
+                                               "kerf.layer_norm"]}
       in %root : (!transform.any_op) -> !transform.any_op
     %tiled, %loop = transform.structured.tile_using_for %op tile_sizes [4]
       : (!transform.any_op) -> (!transform.any_op, !transform.any_op)

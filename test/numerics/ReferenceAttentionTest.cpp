@@ -155,15 +155,15 @@ TEST(ReferenceRopeAppend, equals_norm_rope_and_append_without_rounding_between) 
   const int64_t queryWidth = 4 * size, all = queryWidth + 2 * width;
   const double eps = 1e-6;
   for (Element kept : {Element::F32, Element::BF16})
-    for (bool normed : {false, true}) {
+    for (auto [normed, rotated] : {std::pair(false, true), {true, true}, {false, false}}) {
       std::string x = rowsOf(all, Element::F32), y = rowsOf(queryWidth, Element::F32), t = rowsOf(size, Element::F32),
                   s = vectorOf(size, Element::BF16);
-      Compiled program(groupOf(kept) + "func.func @f(%x: " + x + ", %t: " + t + ", %qs: " + s + ", %ks: " + s +
-                       ", %batch: !kerf.batch, %c: !kerf.cache) -> (" + y + ", !kerf.cache) {\n" +
-                       initLike(x, queryWidth, Element::F32) +
-                       "  %q, %d = kerf.rope_append %x, %t, %batch to %c group @kv plane 0 " +
-                       (normed ? "scales(%qs, %ks : " + s + ", " + s + ") " : "") + "eps 1.0e-6 outs(%init : " + y +
-                       ") : " + x + ", " + t + "\n  return %q, %d : " + y + ", !kerf.cache\n}");
+      Compiled program(
+          groupOf(kept) + "func.func @f(%x: " + x + ", %t: " + t + ", %qs: " + s + ", %ks: " + s +
+          ", %batch: !kerf.batch, %c: !kerf.cache) -> (" + y + ", !kerf.cache) {\n" +
+          initLike(x, queryWidth, Element::F32) + "  %q, %d = kerf.rope_append %x, %batch to %c group @kv plane 0 " +
+          (rotated ? "table(%t : " + t + ") " : "") + (normed ? "scales(%qs, %ks : " + s + ", " + s + ") " : "") +
+          "eps 1.0e-6 outs(%init : " + y + ") : " + x + "\n  return %q, %d : " + y + ", !kerf.cache\n}");
       for (int64_t rows : {0, 1, 3}) {
         Batch batch;
         batch.lengths = {3};
@@ -202,7 +202,7 @@ TEST(ReferenceRopeAppend, equals_norm_rope_and_append_without_rounding_between) 
                 features[i] *= scale.values[i] / std::sqrt(squares / size + eps);
               largest = std::max(largest, std::abs(features[i]));
             }
-            for (double value : rotate(features, table, row))
+            for (double value : rotated ? rotate(features, table, row) : features)
               (head < 4 ? queries : rotatedKeys).push_back(value);
           }
           for (int64_t column = 0; column < width; ++column)

@@ -1,4 +1,4 @@
-// Norms, gating, sums, selection and embedding of the reference path against plain scalar code.
+// Norms, activations, gating, sums, selection and embedding of the reference path against plain scalar code.
 #include "test/numerics/Harness.h"
 
 using namespace kerf::test;
@@ -38,6 +38,50 @@ TEST(ReferenceRmsNorm, equals_norm_in_f64) {
       }
 }
 
+TEST(ReferenceLayerNorm, equals_norm_in_f64) {
+  std::mt19937 random(8);
+  const double eps = 1e-5;
+  for (Element in : allElements)
+    for (Element out : {Element::F32, in})
+      for (int64_t columns : {1, 33, 48}) {
+        std::string x = rowsOf(columns, in), s = vectorOf(columns, in), y = rowsOf(columns, out);
+        Compiled program("func.func @f(%x: " + x + ", %s: " + s + ", %b: " + s + ") -> " + y + " {\n" +
+                         initLike(x, columns, out) + "  %y = kerf.layer_norm %x, %s, %b eps 1.0e-5 outs(%init : " + y +
+                         ") : " + x + ", " + s + ", " + s + "\n  return %y : " + y + "\n}");
+        for (int64_t rows : rowCounts) {
+          Array input = randomArray(random, in, {rows, columns}), scale = randomArray(random, in, {columns});
+          Array bias = randomArray(random, in, {columns});
+          // A mean far above the deviation, where the difference of two means of squares would cancel.
+          for (float &value : input.values)
+            value = round(value + 100, in);
+          std::vector<Array> results = program.run({input, scale, bias});
+          ASSERT_EQ(results.size(), 1u);
+          std::vector<double> expected, bounds;
+          for (int64_t row = 0; row < rows; ++row) {
+            double sum = 0, magnitude = 0, squares = 0;
+            for (int64_t i = 0; i < columns; ++i) {
+              sum += input.at(row, i);
+              magnitude += std::abs(input.at(row, i));
+            }
+            for (int64_t i = 0; i < columns; ++i)
+              squares += std::pow(input.at(row, i) - sum / columns, 2);
+            const double root = std::sqrt(squares / columns + eps);
+            // Any order of summation leaves the mean within `columns` units of the mean of magnitudes, which shifts
+            // each difference; the root of their squares moves by no more, relative, on top of what rms_norm's does.
+            const double shift = (columns + 2) * magnitude / columns * unit(Element::F32);
+            for (int64_t i = 0; i < columns; ++i) {
+              const double normed = (input.at(row, i) - sum / columns) / root;
+              expected.push_back(normed * scale.values[i] + bias.values[i]);
+              const double relative = 2 * shift / root + ((columns + 2) / 2.0 + 8) * unit(Element::F32);
+              bounds.push_back((shift / root + std::abs(normed) * relative) * std::abs(scale.values[i]) +
+                               (std::abs(normed * scale.values[i]) + std::abs(expected.back())) * unit(Element::F32));
+            }
+          }
+          expectNear(results[0], {rows, columns}, expected, [&](size_t i) { return bounds[i]; });
+        }
+      }
+}
+
 TEST(ReferenceAdd, is_exact) {
   std::mt19937 random(4);
   for (Element in : allElements)
@@ -67,6 +111,40 @@ TEST(ReferenceAdd, is_exact) {
     }
 }
 
+static double activated(const std::string &activation, double x) {
+  if (activation == "silu")
+    return x / (1 + std::exp(-x));
+  if (activation == "gelu")
+    return 0.5 * x * std::erfc(-x * M_SQRT1_2);
+  if (activation == "gelu_tanh")
+    return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+  return x > 0 ? x : 0;
+}
+
+TEST(ReferenceActivation, equals_functions_in_f64) {
+  std::mt19937 random(9);
+  const int64_t columns = 9;
+  for (Element in : allElements)
+    for (std::string activation : {"silu", "gelu", "gelu_tanh", "relu"}) {
+      std::string x = rowsOf(columns, in);
+      Compiled program("func.func @f(%x: " + x + ") -> " + x + " {\n" + initLike(x, columns, in) +
+                       "  %y = kerf.activation " + activation + " %x outs(%init : " + x + ") : " + x +
+                       "\n  return %y : " + x + "\n}");
+      for (int64_t rows : rowCounts) {
+        Array input = randomArray(random, in, {rows, columns}, 4);
+        std::vector<Array> results = program.run({input});
+        ASSERT_EQ(results.size(), 1u);
+        std::vector<double> expected;
+        for (float value : input.values)
+          expected.push_back(activated(activation, value));
+        // As in ReferenceGate, without the product.
+        expectNear(results[0], {rows, columns}, expected, [&](size_t i) {
+          return 2 * std::abs(expected[i]) * unit(Element::F32) + std::ldexp(std::abs(input.values[i]), -51);
+        });
+      }
+    }
+}
+
 TEST(ReferenceGate, rounds_once) {
   std::mt19937 random(5);
   const int64_t columns = 9;
@@ -82,14 +160,8 @@ TEST(ReferenceGate, rounds_once) {
         ASSERT_EQ(results.size(), 1u);
         std::vector<double> expected, bounds;
         for (size_t i = 0; i < gate.values.size(); ++i) {
-          double x = gate.values[i], f = x > 0 ? x : 0;
-          if (activation == "silu")
-            f = x / (1 + std::exp(-x));
-          if (activation == "gelu")
-            f = 0.5 * x * std::erfc(-x * M_SQRT1_2);
-          if (activation == "gelu_tanh")
-            f = 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-          expected.push_back(f * up.values[i]);
+          double x = gate.values[i];
+          expected.push_back(activated(activation, x) * up.values[i]);
           // f to 2 units of f32, the product to one; 1 + erf(x) and 1 + tanh(x) cancel for x below 0, in f64: 2^-52 of
           // x at most.
           bounds.push_back(3 * std::abs(expected[i]) * unit(Element::F32) +

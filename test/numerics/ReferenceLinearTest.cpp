@@ -80,6 +80,37 @@ TEST(ReferenceLinear, equals_sums_in_f64) {
       }
 }
 
+TEST(ReferenceLinear, activates_between_bias_and_residual) {
+  std::mt19937 random(3);
+  const int64_t in = 17, columns = 5;
+  const Element f32 = Element::F32;
+  for (std::string activation : {"silu", "gelu", "gelu_tanh", "relu"}) {
+    std::string x = rowsOf(in, f32), w = matrixOf(columns, in, f32), b = vectorOf(columns, f32),
+                y = rowsOf(columns, f32);
+    Compiled program("func.func @f(%x: " + x + ", %w: " + w + ", %b: " + b + ", %r: " + y + ") -> " + y + " {\n" +
+                     initLike(x, columns, f32) + "  %y = kerf.linear %x, %w bias(%b : " + b + ") activation " +
+                     activation + " residual(%r : " + y + ") outs(%init : " + y + ") : " + x + ", " + w +
+                     "\n  return %y : " + y + "\n}");
+    for (int64_t rows : rowCounts) {
+      Array input = randomArray(random, f32, {rows, in}), weight = randomArray(random, f32, {columns, in}, 0.5);
+      Array bias = randomArray(random, f32, {columns}), residual = randomArray(random, f32, {rows, columns});
+      std::vector<Array> results = program.run({input, weight, bias, residual});
+      ASSERT_EQ(results.size(), 1u);
+      std::vector<double> expected, bounds;
+      for (int64_t row = 0; row < rows; ++row)
+        for (int64_t column = 0; column < columns; ++column) {
+          Sum sum = product(input, weight, row, column);
+          sum.add(bias.values[column]);
+          double f = activate(activation, sum.value);
+          expected.push_back(f + residual.at(row, column));
+          // |f'| of all four is below 1.13; f itself is good to 2 units, the sum to one.
+          bounds.push_back(1.13 * sum.bound() + 2 * std::abs(f) * unit(f32) + std::abs(expected.back()) * unit(f32));
+        }
+      expectNear(results[0], {rows, columns}, expected, [&](size_t i) { return bounds[i]; });
+    }
+  }
+}
+
 TEST(ReferenceLinear, propagates_nan_and_infinity) {
   std::string x = rowsOf(3, Element::BF16), w = matrixOf(2, 3, Element::BF16), y = rowsOf(2, Element::BF16);
   Compiled program("func.func @f(%x: " + x + ", %w: " + w + ") -> " + y + " {\n" + initLike(x, 2, Element::BF16) +

@@ -191,3 +191,87 @@ func.func @doubled(%x: tensor<?x64xbf16>, %w: tensor<96x64xbf16>, %i: tensor<?x9
   %y = kerf.add %a, %a outs(%i : tensor<?x96xf32>) : tensor<?x96xf32>, tensor<?x96xf32>
   return %y : tensor<?x96xf32>
 }
+
+// -----
+
+// The activation comes behind the bias and rounds once.
+// CHECK-LABEL: func.func @activation
+// CHECK-SAME: (%[[X:[a-z0-9]+]]: {{.*}}, %[[W:[a-z0-9]+]]: tensor<96x64xbf16> {{.*}}, %[[B:[a-z0-9]+]]: tensor<96xf32>
+// CHECK: %[[INIT:.*]] = tensor.empty(%{{.*}}) : tensor<?x96xbf16>
+// CHECK: %[[Y:.*]] = kerf.linear %[[X]], %[[W]] bias(%[[B]] : tensor<96xf32>) activation gelu_tanh outs(%[[INIT]] : tensor<?x96xbf16>)
+// CHECK-SAME: loc(fused["up", "mlp"])
+// CHECK-NOT: kerf.activation
+// CHECK: return %[[Y]]
+func.func @activation(%x: tensor<?x64xbf16>, %w: tensor<96x64xbf16>, %b: tensor<96xf32>, %t: index) -> tensor<?x96xbf16> {
+  %e0 = tensor.empty(%t) : tensor<?x96xf32>
+  %a = kerf.linear %x, %w bias(%b : tensor<96xf32>) outs(%e0 : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16> loc("up")
+  %e1 = tensor.empty(%t) : tensor<?x96xbf16>
+  %y = kerf.activation gelu_tanh %a outs(%e1 : tensor<?x96xbf16>) : tensor<?x96xf32> loc("mlp")
+  return %y : tensor<?x96xbf16>
+}
+
+// -----
+
+// A residual comes behind the activation.
+// CHECK-LABEL: func.func @activation_and_residual
+// CHECK: kerf.linear {{.*}} activation relu residual(%{{.*}} : tensor<?x96xf32>) outs
+// CHECK-NOT: kerf.add
+func.func @activation_and_residual(%x: tensor<?x64xbf16>, %w: tensor<96x64xbf16>, %r: tensor<?x96xf32>,
+                                   %i: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  %a = kerf.linear %x, %w outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %b = kerf.activation relu %a outs(%i : tensor<?x96xf32>) : tensor<?x96xf32>
+  %y = kerf.add %r, %b outs(%i : tensor<?x96xf32>) : tensor<?x96xf32>, tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// -----
+
+// A function of the sum with the residual is none that a linear has.
+// CHECK-LABEL: func.func @activation_of_a_residual
+// CHECK: kerf.linear {{.*}} residual(
+// CHECK: kerf.activation relu
+func.func @activation_of_a_residual(%x: tensor<?x64xbf16>, %w: tensor<96x64xbf16>, %r: tensor<?x96xf32>,
+                                    %i: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  %a = kerf.linear %x, %w residual(%r : tensor<?x96xf32>) outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %y = kerf.activation relu %a outs(%i : tensor<?x96xf32>) : tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @two_activations
+// CHECK: kerf.linear {{.*}} activation gelu outs
+// CHECK: kerf.activation relu
+func.func @two_activations(%x: tensor<?x64xbf16>, %w: tensor<96x64xbf16>, %i: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  %a = kerf.linear %x, %w outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %b = kerf.activation gelu %a outs(%i : tensor<?x96xf32>) : tensor<?x96xf32>
+  %y = kerf.activation relu %b outs(%i : tensor<?x96xf32>) : tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @activation_with_another_reader
+// CHECK: %[[A:.*]] = kerf.linear %{{[^ ]*}}, %{{[^ ]*}} outs
+// CHECK: kerf.activation gelu %[[A]]
+func.func @activation_with_another_reader(%x: tensor<?x64xbf16>, %w: tensor<96x64xbf16>,
+                                          %i: tensor<?x96xf32>) -> (tensor<?x96xf32>, tensor<?x96xf32>) {
+  %a = kerf.linear %x, %w outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %y = kerf.activation gelu %a outs(%i : tensor<?x96xf32>) : tensor<?x96xf32>
+  return %y, %a : tensor<?x96xf32>, tensor<?x96xf32>
+}
+
+// -----
+
+// The gate's side has an activation already, which gated_linear would lose.
+// CHECK-LABEL: func.func @gate_of_an_activation
+// CHECK: kerf.linear {{.*}} activation relu outs
+// CHECK: kerf.linear
+// CHECK: kerf.gate silu
+func.func @gate_of_an_activation(%x: tensor<?x64xbf16>, %g: tensor<96x64xbf16>, %u: tensor<96x64xbf16>,
+                                 %i: tensor<?x96xf32>, %j: tensor<?x96xbf16>) -> tensor<?x96xbf16> {
+  %a = kerf.linear %x, %g activation relu outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %b = kerf.linear %x, %u outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
+  %y = kerf.gate silu %a, %b outs(%j : tensor<?x96xbf16>) : tensor<?x96xf32>, tensor<?x96xf32>
+  return %y : tensor<?x96xbf16>
+}

@@ -12,7 +12,7 @@
 // CHECK: %[[W:.*]] = kerf.get_weight @"a.q+k+v.weight" : tensor<64x64xbf16>
 // CHECK: %[[INIT:.*]] = tensor.empty(%[[T]]) : tensor<?x64xf32>
 // CHECK: %[[QKV:.*]] = kerf.linear %[[X]], %[[W]] outs(%[[INIT]] : tensor<?x64xf32>) {{.*}} loc(fused["q", "k", "v"])
-// CHECK: %[[Q:.*]], %[[C:.*]] = kerf.rope_append %[[QKV]], %[[TABLE]], %[[BATCH]] to %[[CACHE]] group @kv plane 0 eps
+// CHECK: %[[Q:.*]], %[[C:.*]] = kerf.rope_append %[[QKV]], %[[BATCH]] to %[[CACHE]] group @kv plane 0 table(%[[TABLE]] : tensor<?x8xf32>) eps
 // CHECK-SAME: outs(%{{.*}} : tensor<?x32xbf16>)
 // CHECK-SAME: loc(fused["q_rope", "k_rope", "append"])
 // CHECK-NOT: kerf.linear
@@ -478,5 +478,107 @@ func.func @biases_that_are_no_weights(%x: tensor<?x64xbf16>, %x1: tensor<?x64xbf
   %v = kerf.linear %x, %wv bias(%g16 : tensor<16xf32>) outs(%ev : tensor<?x16xf32>) : tensor<?x64xbf16>, tensor<16x64xbf16>
   %c1 = kerf.kv_append %kr, %v, %batch to %c0 group @kv plane 0 : tensor<?x16xf32>, tensor<?x16xf32>
   %o = kerf.attention %qr, %work, %c1 group @kv plane 0 scale 1.0 outs(%er : tensor<?x32xbf16>) : tensor<?x32xbf16>
+  return %o, %c1 : tensor<?x32xbf16>, !kerf.cache
+}
+
+// -----
+
+// Positions that are learned leave nothing to rotate. The product of all three is not rounded: the fused op rounds the
+// queries, as their own product did.
+// CHECK-LABEL: func.func @unrotated
+// CHECK: %[[QKV:.*]] = kerf.linear {{.*}} outs(%{{.*}} : tensor<?x64xf32>)
+// CHECK: kerf.rope_append %[[QKV]], %{{.*}} to %{{.*}} group @kv plane 0 eps {{.*}} outs(%{{.*}} : tensor<?x32xbf16>) : tensor<?x64xf32>
+// CHECK-NOT: kerf.linear
+// CHECK-NOT: kerf.kv_append
+// CHECK: kerf.attention
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element bf16
+kerf.weight @a.q.weight : tensor<32x64xbf16> format <#kerf.dense<bf16>> source #kerf.take<"q" : tensor<32x64xbf16>>
+kerf.weight @a.k.weight : tensor<16x64xbf16> format <#kerf.dense<bf16>> source #kerf.take<"k" : tensor<16x64xbf16>>
+kerf.weight @a.v.weight : tensor<16x64xbf16> format <#kerf.dense<bf16>> source #kerf.take<"v" : tensor<16x64xbf16>>
+func.func @unrotated(%x: tensor<?x64xbf16>, %table: tensor<?x8xf32>, %batch: !kerf.batch,
+    %c0: !kerf.cache, %work: !kerf.work_list, %eq: tensor<?x32xf32>, %er: tensor<?x32xbf16>, %ek: tensor<?x16xf32>,
+    %ev: tensor<?x16xbf16>) -> (tensor<?x32xbf16>, !kerf.cache) {
+  %wq = kerf.get_weight @a.q.weight : tensor<32x64xbf16>
+  %wk = kerf.get_weight @a.k.weight : tensor<16x64xbf16>
+  %wv = kerf.get_weight @a.v.weight : tensor<16x64xbf16>
+  %q = kerf.linear %x, %wq outs(%er : tensor<?x32xbf16>) : tensor<?x64xbf16>, tensor<32x64xbf16>
+  %k = kerf.linear %x, %wk outs(%ek : tensor<?x16xf32>) : tensor<?x64xbf16>, tensor<16x64xbf16>
+  %v = kerf.linear %x, %wv outs(%ek : tensor<?x16xf32>) : tensor<?x64xbf16>, tensor<16x64xbf16>
+  %c1 = kerf.kv_append %k, %v, %batch to %c0 group @kv plane 0 : tensor<?x16xf32>, tensor<?x16xf32>
+  %o = kerf.attention %q, %work, %c1 group @kv plane 0 scale 1.0 outs(%er : tensor<?x32xbf16>) : tensor<?x32xbf16>
+  return %o, %c1 : tensor<?x32xbf16>, !kerf.cache
+}
+
+// -----
+
+// CHECK-LABEL: func.func @keys_unrotated
+// CHECK-COUNT-3: kerf.linear
+// CHECK-NOT: kerf.rope_append
+// CHECK: kerf.kv_append
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element bf16
+kerf.weight @a.q.weight : tensor<32x64xbf16> format <#kerf.dense<bf16>> source #kerf.take<"q" : tensor<32x64xbf16>>
+kerf.weight @a.k.weight : tensor<16x64xbf16> format <#kerf.dense<bf16>> source #kerf.take<"k" : tensor<16x64xbf16>>
+kerf.weight @a.v.weight : tensor<16x64xbf16> format <#kerf.dense<bf16>> source #kerf.take<"v" : tensor<16x64xbf16>>
+func.func @keys_unrotated(%x: tensor<?x64xbf16>, %table: tensor<?x8xf32>, %batch: !kerf.batch,
+    %c0: !kerf.cache, %work: !kerf.work_list, %eq: tensor<?x32xf32>, %er: tensor<?x32xbf16>, %ek: tensor<?x16xf32>,
+    %ev: tensor<?x16xbf16>) -> (tensor<?x32xbf16>, !kerf.cache) {
+  %wq = kerf.get_weight @a.q.weight : tensor<32x64xbf16>
+  %wk = kerf.get_weight @a.k.weight : tensor<16x64xbf16>
+  %wv = kerf.get_weight @a.v.weight : tensor<16x64xbf16>
+  %q = kerf.linear %x, %wq outs(%eq : tensor<?x32xf32>) : tensor<?x64xbf16>, tensor<32x64xbf16>
+  %qr = kerf.rope %q, %table outs(%er : tensor<?x32xbf16>) : tensor<?x32xf32>, tensor<?x8xf32>
+  %k = kerf.linear %x, %wk outs(%ek : tensor<?x16xf32>) : tensor<?x64xbf16>, tensor<16x64xbf16>
+  %v = kerf.linear %x, %wv outs(%ek : tensor<?x16xf32>) : tensor<?x64xbf16>, tensor<16x64xbf16>
+  %c1 = kerf.kv_append %k, %v, %batch to %c0 group @kv plane 0 : tensor<?x16xf32>, tensor<?x16xf32>
+  %o = kerf.attention %qr, %work, %c1 group @kv plane 0 scale 1.0 outs(%er : tensor<?x32xbf16>) : tensor<?x32xbf16>
+  return %o, %c1 : tensor<?x32xbf16>, !kerf.cache
+}
+
+// -----
+
+// Keys that their product rounded would not be rounded any more.
+// CHECK-LABEL: func.func @keys_rounded
+// CHECK-COUNT-3: kerf.linear
+// CHECK-NOT: kerf.rope_append
+// CHECK: kerf.kv_append
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element bf16
+kerf.weight @a.q.weight : tensor<32x64xbf16> format <#kerf.dense<bf16>> source #kerf.take<"q" : tensor<32x64xbf16>>
+kerf.weight @a.k.weight : tensor<16x64xbf16> format <#kerf.dense<bf16>> source #kerf.take<"k" : tensor<16x64xbf16>>
+kerf.weight @a.v.weight : tensor<16x64xbf16> format <#kerf.dense<bf16>> source #kerf.take<"v" : tensor<16x64xbf16>>
+func.func @keys_rounded(%x: tensor<?x64xbf16>, %table: tensor<?x8xf32>, %batch: !kerf.batch,
+    %c0: !kerf.cache, %work: !kerf.work_list, %eq: tensor<?x32xf32>, %er: tensor<?x32xbf16>, %ek: tensor<?x16xf32>,
+    %ev: tensor<?x16xbf16>) -> (tensor<?x32xbf16>, !kerf.cache) {
+  %wq = kerf.get_weight @a.q.weight : tensor<32x64xbf16>
+  %wk = kerf.get_weight @a.k.weight : tensor<16x64xbf16>
+  %wv = kerf.get_weight @a.v.weight : tensor<16x64xbf16>
+  %q = kerf.linear %x, %wq outs(%er : tensor<?x32xbf16>) : tensor<?x64xbf16>, tensor<32x64xbf16>
+  %k = kerf.linear %x, %wk outs(%ev : tensor<?x16xbf16>) : tensor<?x64xbf16>, tensor<16x64xbf16>
+  %v = kerf.linear %x, %wv outs(%ek : tensor<?x16xf32>) : tensor<?x64xbf16>, tensor<16x64xbf16>
+  %c1 = kerf.kv_append %k, %v, %batch to %c0 group @kv plane 0 : tensor<?x16xbf16>, tensor<?x16xf32>
+  %o = kerf.attention %q, %work, %c1 group @kv plane 0 scale 1.0 outs(%er : tensor<?x32xbf16>) : tensor<?x32xbf16>
+  return %o, %c1 : tensor<?x32xbf16>, !kerf.cache
+}
+
+// -----
+
+// CHECK-LABEL: func.func @values_with_an_activation
+// CHECK-COUNT-3: kerf.linear
+// CHECK-NOT: kerf.rope_append
+// CHECK: kerf.kv_append
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element bf16
+kerf.weight @a.q.weight : tensor<32x64xbf16> format <#kerf.dense<bf16>> source #kerf.take<"q" : tensor<32x64xbf16>>
+kerf.weight @a.k.weight : tensor<16x64xbf16> format <#kerf.dense<bf16>> source #kerf.take<"k" : tensor<16x64xbf16>>
+kerf.weight @a.v.weight : tensor<16x64xbf16> format <#kerf.dense<bf16>> source #kerf.take<"v" : tensor<16x64xbf16>>
+func.func @values_with_an_activation(%x: tensor<?x64xbf16>, %table: tensor<?x8xf32>, %batch: !kerf.batch,
+    %c0: !kerf.cache, %work: !kerf.work_list, %eq: tensor<?x32xf32>, %er: tensor<?x32xbf16>, %ek: tensor<?x16xf32>,
+    %ev: tensor<?x16xbf16>) -> (tensor<?x32xbf16>, !kerf.cache) {
+  %wq = kerf.get_weight @a.q.weight : tensor<32x64xbf16>
+  %wk = kerf.get_weight @a.k.weight : tensor<16x64xbf16>
+  %wv = kerf.get_weight @a.v.weight : tensor<16x64xbf16>
+  %q = kerf.linear %x, %wq outs(%er : tensor<?x32xbf16>) : tensor<?x64xbf16>, tensor<32x64xbf16>
+  %k = kerf.linear %x, %wk outs(%ek : tensor<?x16xf32>) : tensor<?x64xbf16>, tensor<16x64xbf16>
+  %v = kerf.linear %x, %wv activation relu outs(%ek : tensor<?x16xf32>) : tensor<?x64xbf16>, tensor<16x64xbf16>
+  %c1 = kerf.kv_append %k, %v, %batch to %c0 group @kv plane 0 : tensor<?x16xf32>, tensor<?x16xf32>
+  %o = kerf.attention %q, %work, %c1 group @kv plane 0 scale 1.0 outs(%er : tensor<?x32xbf16>) : tensor<?x32xbf16>
   return %o, %c1 : tensor<?x32xbf16>, !kerf.cache
 }

@@ -536,9 +536,9 @@ TEST_P(Append, RopeAppendEqualsItsParts) {
   std::mt19937 random(13);
   const int64_t queryHeads = 4, kvHeads = 2;
   for (int64_t headDim : {2, 8, 20, 64, 96})
-    for (bool norm : {false, true})
+    for (auto [norm, rope] : {std::pair(false, true), {true, true}, {false, false}})
       for (auto [in, kept, out] : {std::array{f32, f32, f32}, {f32, bf16, bf16}, {bf16, f16, f32}}) {
-        const RopeAppendSpec spec{queryHeads, kvHeads, headDim, 16, in, kept, out, norm, 1e-5};
+        const RopeAppendSpec spec{queryHeads, kvHeads, headDim, 16, in, kept, out, rope, norm, 1e-5};
         Kernel fused(variant(), [&](auto module, auto &v, auto name) { return emitRopeAppend(module, v, name, spec); });
         const int64_t q = queryHeads * headDim, k = kvHeads * headDim;
         Kernel normKernel(variant(), [&](auto module, auto &v, auto name) {
@@ -558,11 +558,16 @@ TEST_P(Append, RopeAppendEqualsItsParts) {
             keyScale(f32, headDim);
         for (Tensor *each : {&input, &table, &queryScale, &keyScale})
           each->fill(random);
+        // Without rotation as if all angles were zero.
+        for (int64_t i = 0; !rope && i < rows * headDim; ++i)
+          table.set(i, i % headDim < headDim / 2);
         const auto slots = someSlots(rows, 48, random);
         Integers slotOperand(slots);
         Cache cache({kvHeads, headDim, 16, kept}, {48}, random);
         Tensor output(out, rows * q);
-        std::vector<void *> operands = {input.data(), table.data(), slotOperand.data(), cache.memory->data()};
+        std::vector<void *> operands = {input.data(), slotOperand.data(), cache.memory->data()};
+        if (rope)
+          operands.push_back(table.data());
         if (norm)
           operands.insert(operands.end(), {queryScale.data(), keyScale.data()});
         operands.push_back(output.data());

@@ -25,20 +25,21 @@ namespace {
 /// Unwraps a result; prints the error and ends the program where there is one.
 llvm::ExitOnError orExit("error: ");
 
-/// A linear layer or, with an activation, a gated one.
+/// A linear layer or a gated one, which has an activation.
 struct Layer {
   int64_t k, n;
   Element input, weight, output;
   bool bias = false, residual = false;
   std::optional<Activation> activation = std::nullopt;
+  bool gated = false;
 
-  unsigned matrices() const { return activation ? 2 : 1; }
+  unsigned matrices() const { return gated ? 2 : 1; }
 };
 
 std::string describe(const Layer &layer) {
   return "k=" + std::to_string(layer.k) + " n=" + std::to_string(layer.n) + " " + nameOf(layer.input) + "x" +
          nameOf(layer.weight) + "->" + nameOf(layer.output) + (layer.bias ? " bias" : "") +
-         (layer.residual ? " residual" : "") +
+         (layer.residual ? " residual" : "") + (layer.gated ? " gated" : "") +
          (layer.activation ? " activation " + std::to_string(int(*layer.activation)) : "");
 }
 
@@ -98,13 +99,14 @@ public:
       : layer(layer), random(seed), bias(layer.matrices() * layer.n, Element::F32, 1, random) {
     loadKernelDialects(context);
     mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
-    if (layer.activation)
+    if (layer.gated)
       info =
           emitGatedLinear(*module, variant, "kernel",
                           {layer.k, layer.n, layer.input, layer.weight, layer.output, *layer.activation, layer.bias});
     else
-      info = emitLinear(*module, variant, "kernel",
-                        {layer.k, layer.n, layer.input, layer.weight, layer.output, layer.bias, layer.residual});
+      info = emitLinear(
+          *module, variant, "kernel",
+          {layer.k, layer.n, layer.input, layer.weight, layer.output, layer.bias, layer.residual, layer.activation});
     jit = orExit(Jit::create(*module, variant, [&](llvm::Module &llvmModule) {
       if (emulate)
         kerf::test::emulateAmx(llvmModule);
@@ -213,8 +215,10 @@ void checkAgainstReference(Compiled &compiled, int64_t rows, const Matrix &input
         // gelu, 2^-21 of its input.
         const double gate = activate(*layer.activation, sums[0].value);
         const double gateBound = 1.13 * bound + 0x1p-21 * std::fabs(sums[0].value);
-        expected = gate * sums[1].value;
-        bound = gateBound * std::fabs(sums[1].value) + (std::fabs(gate) + gateBound) * sums[1].magnitude * relative;
+        expected = layer.gated ? gate * sums[1].value : gate;
+        bound = layer.gated ? gateBound * std::fabs(sums[1].value) +
+                                  (std::fabs(gate) + gateBound) * sums[1].magnitude * relative
+                            : gateBound;
       }
       if (layer.residual) {
         expected += residual.values[t * layer.n + n];
@@ -359,6 +363,22 @@ TEST_P(Linear, GatedLayers) {
              .weight = element,
              .output = element,
              .bias = activation == Activation::Silu,
+             .activation = activation,
+             .gated = true},
+            {1, 2, 4, 7, 33, 100}, emulate);
+}
+
+TEST_P(Linear, ActivatedLayers) {
+  for (Activation activation : {Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu})
+    for (Element element : {f32, bf16})
+      check(variant(),
+            {.k = 50,
+             .n = 70,
+             .input = element,
+             .weight = element,
+             .output = element,
+             .bias = activation != Activation::Silu,
+             .residual = element == f32 && activation == Activation::Relu,
              .activation = activation},
             {1, 2, 4, 7, 33, 100}, emulate);
 }
@@ -371,10 +391,10 @@ TEST_P(Linear, RandomShapes) {
     if (layer.input == f32)
       layer.weight = std::array{f32, bf16, f16}[any(0, 2)];
     layer.bias = any(0, 1);
-    if (any(0, 2) == 0)
+    layer.gated = any(0, 2) == 0;
+    if (layer.gated || any(0, 2) == 0)
       layer.activation = Activation::Silu;
-    else
-      layer.residual = any(0, 1);
+    layer.residual = !layer.gated && any(0, 1);
     check(variant(), layer, {any(1, 40), any(1, 40), any(40, 210)}, emulate);
   }
 }

@@ -61,6 +61,53 @@ TEST_P(RowKernels, RmsNormInPlace) {
   EXPECT_EQ(input.bytes(), output.bytes());
 }
 
+TEST_P(RowKernels, LayerNorm) {
+  std::mt19937 random(9);
+  for (int64_t columns : someColumns)
+    for (auto [in, out] : {std::pair(f32, bf16), {f32, f32}, {bf16, f16}}) {
+      const LayerNormSpec spec{columns, 1e-5, in, out};
+      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitLayerNorm(module, v, name, spec); });
+      Tensor scale(f32, columns), bias(f32, columns);
+      scale.fill(random);
+      bias.fill(random);
+      for (int64_t rows : {0, 1, 5, int(kernel.info.tile) + 1}) {
+        Tensor input(in, rows * columns), output(out, rows * columns);
+        // A mean far above the deviation: the difference of two means of squares would cancel.
+        input.fill(random, 3);
+        for (size_t i = 0; i < input.count; ++i)
+          input.set(i, input.get(i) + 50);
+        kernel({input.data(), scale.data(), bias.data(), output.data()}, rows);
+        ASSERT_TRUE(output.intact());
+        for (size_t i = 0; i < output.count; ++i) {
+          const size_t first = i / columns * columns;
+          double sum = 0, magnitude = 0, squares = 0;
+          for (int64_t j = 0; j < columns; ++j) {
+            sum += input.get(first + j);
+            magnitude += std::fabs(input.get(first + j));
+          }
+          const double mean = sum / columns;
+          for (int64_t j = 0; j < columns; ++j)
+            squares += std::pow(input.get(first + j) - mean, 2);
+          const double root = std::sqrt(squares / columns + double(1e-5f)), gain = scale.get(i % columns);
+          const double normed = (input.get(i) - mean) / root, expected = normed * gain + bias.get(i % columns);
+          // The mean is off by `columns` units of the mean of magnitudes, which shifts all differences alike and by
+          // that their root; beyond it the errors of RmsNorm, and a fused sum.
+          const double shift = (columns + 2) * magnitude / columns * 0x1p-24 / root;
+          const double error =
+              (shift + std::fabs(normed) * (2 * shift + (columns / 2.0 + 7) * 0x1p-24)) * std::fabs(gain) +
+              std::fabs(expected) * 0x1p-24;
+          expectNear(output, i, expected, error);
+          if (HasFatalFailure())
+            return;
+        }
+        if (in != out)
+          continue;
+        kernel({input.data(), scale.data(), bias.data(), input.data()}, rows);
+        ASSERT_EQ(input.bytes(), output.bytes());
+      }
+    }
+}
+
 /// What the exponential in a sigmoid is taken of. (1 + tanh u) / 2 is the sigmoid of 2u, without cancellation.
 double sigmoidArgument(Activation activation, double x) {
   return activation == Activation::GeluTanh ? 2 * std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x) : x;
@@ -79,6 +126,44 @@ double activated(Activation activation, double x) {
   return NAN;
 }
 
+/// How far an activated number times `factor` may be off.
+double activationError(Activation activation, double x, double factor) {
+  // Six roundings, and three of the exponential's argument, whose absolute error is relative in the value. Gelu errs by
+  // 2^-21 of its input. Where the exponential overflows, from e^88.7 > 2^127.9 on, the sigmoid is 0.
+  if (activation == Activation::Gelu)
+    return 0x1p-21 * std::fabs(x * factor);
+  return (6 + 3 * std::fabs(sigmoidArgument(activation, x))) * 0x1p-24 * std::fabs(activated(activation, x) * factor) +
+         0x1p-127 * std::fabs(x * factor);
+}
+
+TEST_P(RowKernels, Activations) {
+  std::mt19937 random(10);
+  for (Activation activation : {Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu})
+    for (int64_t columns : {1, 13, 64, 131})
+      for (auto [in, out] : {std::pair(f32, f32), {f32, bf16}, {bf16, bf16}}) {
+        const ActivationSpec spec{columns, activation, in, out};
+        Kernel kernel(variant(),
+                      [&](auto module, auto &v, auto name) { return emitActivation(module, v, name, spec); });
+        for (int64_t rows : {0, 1, int(kernel.info.tile) + 3}) {
+          Tensor input(in, rows * columns), output(out, rows * columns);
+          input.fill(random, 4);
+          if (rows > 1)
+            input.set(columns, NAN);
+          kernel({input.data(), output.data()}, rows);
+          ASSERT_TRUE(output.intact());
+          for (size_t i = 0; i < output.count; ++i) {
+            const double x = input.get(i);
+            if (std::isnan(x))
+              ASSERT_TRUE(std::isnan(output.get(i)));
+            else
+              expectNear(output, i, activated(activation, x), activationError(activation, x, 1));
+            if (HasFatalFailure())
+              return;
+          }
+        }
+      }
+}
+
 TEST_P(RowKernels, Gate) {
   std::mt19937 random(3);
   for (Activation activation : {Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu})
@@ -94,14 +179,7 @@ TEST_P(RowKernels, Gate) {
           ASSERT_TRUE(output.intact());
           for (size_t i = 0; i < output.count; ++i) {
             const double x = gate.get(i), expected = activated(activation, x) * up.get(i);
-            // Six roundings, and three of the exponential's argument, whose absolute error is relative in the value.
-            // Gelu errs by 2^-21 of its input. Where the exponential overflows, from e^88.7 > 2^127.9 on, the sigmoid
-            // is 0.
-            const double error = activation == Activation::Gelu ? 0x1p-21 * std::fabs(x * up.get(i))
-                                                                : (6 + 3 * std::fabs(sigmoidArgument(activation, x))) *
-                                                                          0x1p-24 * std::fabs(expected) +
-                                                                      0x1p-127 * std::fabs(x * up.get(i));
-            expectNear(output, i, expected, error);
+            expectNear(output, i, expected, activationError(activation, x, up.get(i)));
             if (HasFatalFailure())
               return;
           }
