@@ -79,8 +79,8 @@ struct RopeAppendSpec {
 /// none gives 0 and a log-sum-exp of -infinity. Query head h reads key head h / (queryHeads / kvHeads).
 ///
 /// A row's result has the same bits however its sequence was cut into steps and work items, whatever the other rows
-/// are and whatever lies in the cache before and beyond what it sees: scores are one chain over features, keys are taken in steps
-/// at fixed logical positions in ascending order, and each output is one chain over ascending keys.
+/// are and whatever lies in the cache before and beyond what it sees: scores are one chain over features, keys are
+/// taken in steps at fixed logical positions in ascending order, and each output is one chain over ascending keys.
 ///
 /// Operands: queries [T][queryHeads * headDim], work items (kerf_work_item[W]), page_begin (int32[S + 1]), pages
 /// (int32), cache (page 0 of the plane, aligned to 64 bytes), output (like queries), [log-sum-exp f32[T][queryHeads]].

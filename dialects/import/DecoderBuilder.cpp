@@ -6,6 +6,7 @@
 //                                                     └ append → C (keys, values)
 //   residual stream f32 ─ norm → C ─ gate, up → f32 ─ gate → C ─ down → f32 ─ add → f32
 //
+// Without rope the product rounds the queries; an MLP without a gate has an activation in its place.
 // What a linear reads is of type C; what it writes stays f32 until the next op has used it, so that fusing the two
 // changes no number.
 //
@@ -43,12 +44,22 @@ private:
   Value empty(Location loc, int64_t columns, Type element);
 
   Value symbol(StringRef name, Attribute source);
-  Value weight(const Twine &name, const Twine &tensor);
-  Value frequencies();
-  Value linear(const Twine &name, const Twine &tensor, Value input, bool bias);
+  /// Out features [begin, begin + count) of a tensor that holds several linears.
+  struct Part {
+    int64_t begin, count;
+  };
+  Attribute take(const Twine &tensor);
+  Value weight(const Twine &name, const Twine &tensor) { return symbol(name.str(), take(tensor)); }
+  Value linear(const Twine &name, const Twine &tensor, Value input, bool bias, Type result,
+               std::optional<Part> part = std::nullopt);
   Value norm(const Twine &name, const Twine &tensor, Value input, Type result);
+  Value headNorm(const Twine &name, const Twine &tensor, Value input);
+  Value add(const Twine &name, Value lhs, Value rhs);
+  Value embed(const Twine &name, const Twine &tensor, StepField ids);
+  Value projection(const std::string &name, const std::string &tensors, Value input, char which, Type result);
   Value rope(const Twine &name, Value input, Type result);
   Value &workList(int64_t window);
+  void ropeTable();
 
   Value attention(const std::string &name, const std::string &tensors, Value input, int64_t layer, Value &cache);
   Value mlp(const std::string &name, const std::string &tensors, Value input);
@@ -99,25 +110,27 @@ Value DecoderBuilder::symbol(StringRef name, Attribute source) {
   return GetWeightOp::create(b, loc, type, name);
 }
 
-Value DecoderBuilder::weight(const Twine &name, const Twine &tensor) {
-  std::string key = tensor.str();
-  const TensorInfo &info = *checkpoint.find(key)->info;
-  auto type = RankedTensorType::get(info.shape, elementType(info.dtype));
-  return symbol(name.str(), TakeAttr::get(b.getContext(), key, type));
+Attribute DecoderBuilder::take(const Twine &tensor) {
+  std::string name = tensor.str();
+  const TensorInfo &info = *checkpoint.find(name)->info;
+  return TakeAttr::get(b.getContext(), name, RankedTensorType::get(info.shape, elementType(info.dtype)));
 }
 
-Value DecoderBuilder::frequencies() {
-  RopeFrequencies rope = ropeInverseFrequencies(config.rope, config.headDim);
-  auto type = RankedTensorType::get({config.headDim / 2}, f32);
-  return symbol("rope.frequencies",
-                LiteralAttr::get(b.getContext(), DenseElementsAttr::get(type, ArrayRef(rope.inverse))));
-}
-
-Value DecoderBuilder::linear(const Twine &name, const Twine &tensor, Value input, bool hasBias) {
+Value DecoderBuilder::linear(const Twine &name, const Twine &tensor, Value input, bool hasBias, Type result,
+                             std::optional<Part> part) {
   Location loc = at(name);
-  Value matrix = weight(name + ".weight", tensor + ".weight");
-  Value bias = hasBias ? weight(name + ".bias", tensor + ".bias") : Value();
-  Value init = empty(loc, cast<RankedTensorType>(matrix.getType()).getDimSize(0), f32);
+  auto get = [&](StringRef suffix, bool transposed) {
+    Attribute source = take(tensor + suffix);
+    // Sliced before it is transposed: a transpose keeps what is under it in memory.
+    if (part)
+      source = SliceAttr::get(b.getContext(), transposed, part->begin, part->begin + part->count, source);
+    if (transposed)
+      source = TransposeAttr::get(b.getContext(), source);
+    return symbol((name + suffix).str(), source);
+  };
+  Value matrix = get(".weight", config.transposedLinears);
+  Value bias = hasBias ? get(".bias", false) : Value();
+  Value init = empty(loc, cast<RankedTensorType>(matrix.getType()).getDimSize(0), result);
   return LinearOp::create(b, loc, init.getType(), input, matrix, init, bias, /*residual=*/Value(),
                           /*activation=*/ActivationAttr());
 }
@@ -125,8 +138,51 @@ Value DecoderBuilder::linear(const Twine &name, const Twine &tensor, Value input
 Value DecoderBuilder::norm(const Twine &name, const Twine &tensor, Value input, Type result) {
   Location loc = at(name);
   Value scale = weight(name + ".weight", tensor + ".weight");
+  Value bias = config.norm == NormKind::Layer ? weight(name + ".bias", tensor + ".bias") : Value();
   Value init = empty(loc, cast<RankedTensorType>(input.getType()).getDimSize(1), result);
+  FloatAttr eps = b.getF64FloatAttr(config.normEpsilon);
+  if (bias)
+    return LayerNormOp::create(b, loc, init.getType(), input, scale, bias, eps, init);
+  return RmsNormOp::create(b, loc, init.getType(), input, scale, eps, init);
+}
+
+Value DecoderBuilder::headNorm(const Twine &name, const Twine &tensor, Value input) {
+  Location loc = at(name);
+  Value scale = weight(name + ".weight", tensor + ".weight");
+  Value init = empty(loc, cast<RankedTensorType>(input.getType()).getDimSize(1), f32);
   return RmsNormOp::create(b, loc, init.getType(), input, scale, b.getF64FloatAttr(config.normEpsilon), init);
+}
+
+Value DecoderBuilder::add(const Twine &name, Value lhs, Value rhs) {
+  Value init = empty(at(name), config.hidden, f32);
+  return AddOp::create(b, at(name), init.getType(), lhs, rhs, init);
+}
+
+Value DecoderBuilder::embed(const Twine &name, const Twine &tensor, StepField ids) {
+  Location loc = at(name);
+  auto indices = RankedTensorType::get({ShapedType::kDynamic}, b.getI32Type());
+  Value which = BatchFieldOp::create(b, loc, indices, ids, batch);
+  Value rows = weight(name + ".weight", tensor + ".weight");
+  Value init = empty(loc, config.hidden, f32);
+  return EmbedOp::create(b, loc, init.getType(), which, rows, init);
+}
+
+/// The linear `which` of q, k and v, with the norm of each head of queries and keys where there is one.
+Value DecoderBuilder::projection(const std::string &name, const std::string &tensors, Value input, char which,
+                                 Type result) {
+  const DecoderNames &names = config.names;
+  const int64_t queries = config.heads * config.headDim, keys = config.kvHeads * config.headDim;
+  std::string linearName = name + "." + which;
+  StringRef tensor = which == 'q' ? names.query : which == 'k' ? names.key : names.value;
+  std::optional<Part> part;
+  if (!names.queryKeyValue.empty()) {
+    tensor = names.queryKeyValue;
+    part = which == 'q' ? Part{0, queries} : Part{which == 'k' ? queries : queries + keys, keys};
+  }
+  Value projected = linear(linearName, tensors + tensor, input, config.qkvBias, result, part);
+  if (config.qkNorm && which != 'v')
+    return headNorm(linearName + "_norm", tensors + (which == 'q' ? names.queryNorm : names.keyNorm), projected);
+  return projected;
 }
 
 Value DecoderBuilder::rope(const Twine &name, Value input, Type result) {
@@ -138,25 +194,27 @@ Value DecoderBuilder::rope(const Twine &name, Value input, Type result) {
 Value DecoderBuilder::attention(const std::string &name, const std::string &tensors, Value input, int64_t layer,
                                 Value &cache) {
   // Queries are complete before the append, where the optimize phase puts what it makes of both.
-  Value query = linear(name + ".q", tensors + ".q_proj", input, config.qkvBias);
-  if (config.qkNorm)
-    query = norm(name + ".q_norm", tensors + ".q_norm", query, f32);
-  query = rope(name + ".q_rope", query, compute);
-  Value key = linear(name + ".k", tensors + ".k_proj", input, config.qkvBias);
-  if (config.qkNorm)
-    key = norm(name + ".k_norm", tensors + ".k_norm", key, f32);
-  key = rope(name + ".k_rope", key, f32);
-  Value value = linear(name + ".v", tensors + ".v_proj", input, config.qkvBias);
+  const bool rotated = !!config.rope;
+  Value query = projection(name, tensors, input, 'q', rotated ? f32 : compute);
+  if (rotated)
+    query = rope(name + ".q_rope", query, compute);
+  Value key = projection(name, tensors, input, 'k', f32);
+  if (rotated)
+    key = rope(name + ".k_rope", key, f32);
+  Value value = projection(name, tensors, input, 'v', f32);
 
   auto group = FlatSymbolRefAttr::get(b.getContext(), "kv");
   IntegerAttr plane = b.getI64IntegerAttr(layer);
   cache = KvAppendOp::create(b, at(name + ".append"), cache.getType(), key, value, batch, cache, group, plane);
   Location loc = at(name);
   Value init = empty(loc, config.heads * config.headDim, compute);
-  auto attended = AttentionOp::create(
-      b, loc, init.getType(), /*log_sum_exp=*/Type(), query, workList(config.windows[layer]), cache, group, plane,
-      b.getF64FloatAttr(1 / std::sqrt(double(config.headDim))), init, /*lse_init=*/Value());
-  return linear(name + ".o", tensors + ".o_proj", attended.getResult(), config.outputBias);
+  double scale = config.scaleScores ? 1 / std::sqrt(double(config.headDim)) : 1;
+  if (config.scaleScoresByLayer)
+    scale /= double(layer + 1);
+  auto attended =
+      AttentionOp::create(b, loc, init.getType(), /*log_sum_exp=*/Type(), query, workList(config.windows[layer]), cache,
+                          group, plane, b.getF64FloatAttr(scale), init, /*lse_init=*/Value());
+  return linear(name + ".o", tensors + config.names.output, attended.getResult(), config.outputBias, f32);
 }
 
 /// What attention of a layer with such a window (0 for none) has to do: one work list for all of its kind.
@@ -173,20 +231,28 @@ static kerf::Activation toOp(MlpActivation activation) {
     return Activation::Gelu;
   case MlpActivation::GeluTanh:
     return Activation::GeluTanh;
+  case MlpActivation::Relu:
+    return Activation::Relu;
   }
   llvm_unreachable("all activations are named above");
 }
 
 Value DecoderBuilder::mlp(const std::string &name, const std::string &tensors, Value input) {
-  Value gate = linear(name + ".gate", tensors + ".gate_proj", input, config.mlpBias);
-  Value up = linear(name + ".up", tensors + ".up_proj", input, config.mlpBias);
+  const DecoderNames &names = config.names;
+  Value gate = config.gatedMlp ? linear(name + ".gate", tensors + names.gate, input, config.mlpBias, f32) : Value();
+  Value inner = linear(name + ".up", tensors + names.up, input, config.mlpBias, f32);
   Value init = empty(at(name), config.intermediate, compute);
-  Value gated = GateOp::create(b, at(name), init.getType(), toOp(config.activation), gate, up, init);
-  return linear(name + ".down", tensors + ".down_proj", gated, config.mlpBias);
+  if (gate)
+    inner = GateOp::create(b, at(name), init.getType(), toOp(config.activation), gate, inner, init);
+  else
+    inner = ActivationOp::create(b, at(name), init.getType(), toOp(config.activation), inner, init);
+  return linear(name + ".down", tensors + names.down, inner, config.mlpBias, f32);
 }
 
 std::pair<Value, Value> DecoderBuilder::layer(int64_t index, Value hidden, Value cache) {
-  std::string name = "layers." + std::to_string(index), tensors = "model." + name;
+  const DecoderNames &names = config.names;
+  std::string name = "layers." + std::to_string(index);
+  std::string tensors = (names.prefix + names.layers + "." + Twine(index) + ".").str();
   Location loc = at(name);
   Type types[] = {hidden.getType(), cache.getType()};
   auto op = LayerOp::create(b, loc, types, b.getI64IntegerAttr(index), ValueRange{hidden, cache});
@@ -194,16 +260,24 @@ std::pair<Value, Value> DecoderBuilder::layer(int64_t index, Value hidden, Value
   Block *body = b.createBlock(&op.getBody(), {}, types, {loc, loc});
   hidden = body->getArgument(0);
   cache = body->getArgument(1);
-  auto add = [&](const Twine &name, Value branch) {
-    Value init = empty(at(name), config.hidden, f32);
-    hidden = AddOp::create(b, at(name), init.getType(), hidden, branch, init);
-  };
-  Value input = norm(name + ".attn.norm", tensors + ".input_layernorm", hidden, compute);
-  add(name + ".attn.residual", attention(name + ".attn", tensors + ".self_attn", input, index, cache));
-  input = norm(name + ".mlp.norm", tensors + ".post_attention_layernorm", hidden, compute);
-  add(name + ".mlp.residual", mlp(name + ".mlp", tensors + ".mlp", input));
+  Value input = norm(name + ".attn.norm", tensors + names.attentionNorm, hidden, compute);
+  hidden = add(name + ".attn.residual", hidden, attention(name + ".attn", tensors, input, index, cache));
+  input = norm(name + ".mlp.norm", tensors + names.mlpNorm, hidden, compute);
+  hidden = add(name + ".mlp.residual", hidden, mlp(name + ".mlp", tensors, input));
   YieldOp::create(b, loc, ValueRange{hidden, cache});
   return {op.getResult(0), op.getResult(1)};
+}
+
+void DecoderBuilder::ropeTable() {
+  Location loc = at("rope");
+  auto indices = RankedTensorType::get({ShapedType::kDynamic}, b.getI32Type());
+  Value positions = BatchFieldOp::create(b, loc, indices, StepField::Positions, batch);
+  RopeFrequencies rope = ropeInverseFrequencies(*config.rope, config.headDim);
+  auto type = RankedTensorType::get({config.headDim / 2}, f32);
+  Value angles = symbol("rope.frequencies",
+                        LiteralAttr::get(b.getContext(), DenseElementsAttr::get(type, ArrayRef(rope.inverse))));
+  Value init = empty(loc, config.headDim, f32);
+  table = RopeTableOp::create(b, loc, init.getType(), positions, angles, b.getF64FloatAttr(rope.attentionFactor), init);
 }
 
 void DecoderBuilder::step(ModuleOp module) {
@@ -218,25 +292,19 @@ void DecoderBuilder::step(ModuleOp module) {
   batch = body->getArgument(0);
   Value cache = body->getArgument(1);
 
-  auto indices = RankedTensorType::get({ShapedType::kDynamic}, b.getI32Type());
+  const DecoderNames &names = config.names;
   rows = ExtentOp::create(b, loc, Extent::Tokens, batch);
-  Value positions = BatchFieldOp::create(b, loc, indices, StepField::Positions, batch);
   for (int64_t window : config.windows)
     workList(window);
   for (auto &[window, list] : work) {
     Attribute mask = window ? Attribute(WindowAttr::get(b.getContext(), window)) : CausalAttr::get(b.getContext());
     list = WorkListOp::create(b, loc, batch, FlatSymbolRefAttr::get(b.getContext(), "kv"), mask);
   }
-
-  Location embed = at("embed"), rope = at("rope");
-  Value ids = BatchFieldOp::create(b, embed, indices, StepField::TokenIds, batch);
-  Value embedding = weight("embed.weight", "model.embed_tokens.weight");
-  Value init = empty(embed, config.hidden, f32);
-  Value hidden = EmbedOp::create(b, embed, init.getType(), ids, embedding, init);
-  Value angles = frequencies();
-  init = empty(rope, config.headDim, f32);
-  double factor = ropeInverseFrequencies(config.rope, config.headDim).attentionFactor;
-  table = RopeTableOp::create(b, rope, init.getType(), positions, angles, b.getF64FloatAttr(factor), init);
+  Value hidden = embed("embed", names.prefix + names.embedding, StepField::TokenIds);
+  if (config.rope)
+    ropeTable();
+  else
+    hidden = add("embed.sum", hidden, embed("positions", names.prefix + names.positions, StepField::Positions));
 
   for (int64_t index = 0; index < config.layers; ++index)
     std::tie(hidden, cache) = layer(index, hidden, cache);
@@ -244,13 +312,14 @@ void DecoderBuilder::step(ModuleOp module) {
   // Rows are chosen before the norm: most rows of a prompt want no logits.
   Location select = at("select");
   rows = ExtentOp::create(b, select, Extent::LogitRows, batch);
+  auto indices = RankedTensorType::get({ShapedType::kDynamic}, b.getI32Type());
   Value chosen = BatchFieldOp::create(b, select, indices, StepField::LogitRows, batch);
-  init = empty(select, config.hidden, f32);
+  Value init = empty(select, config.hidden, f32);
   hidden = SelectOp::create(b, select, init.getType(), hidden, chosen, init);
-  hidden = norm("norm", "model.norm", hidden, compute);
+  hidden = norm("norm", names.prefix + names.norm, hidden, compute);
   Location head = at("head");
-  Value matrix = config.tiedEmbeddings ? weight("embed.weight", "model.embed_tokens.weight")
-                                       : weight("head.weight", "lm_head.weight");
+  Value matrix = config.tiedEmbeddings ? weight("embed.weight", names.prefix + names.embedding + ".weight")
+                                       : weight("head.weight", names.head + ".weight");
   init = empty(head, config.vocab, f32);
   Value logits = LinearOp::create(b, head, init.getType(), hidden, matrix, init, Value(), Value(), ActivationAttr());
   func::ReturnOp::create(b, loc, ValueRange{logits, cache});

@@ -10,11 +10,9 @@
 using namespace kerf;
 using namespace llvm;
 
-static const DecoderArchitecture *const kArchitectures[] = {
-    &llamaArchitecture, &mistralArchitecture, &ministralArchitecture, &qwen2Architecture, &qwen3Architecture};
-
-/// Bounds far above any model, so that products of sizes stay within 64 bits.
-static constexpr IntRange kSize{1, 1 << 24}, kLayers{1, 1 << 16}, kPositions{1, 1 << 30};
+static const DecoderArchitecture *const kArchitectures[] = {&llamaArchitecture,     &mistralArchitecture,
+                                                            &ministralArchitecture, &qwen2Architecture,
+                                                            &qwen3Architecture,     &gpt2Architecture};
 
 static std::string knownArchitectures() {
   return join(map_range(kArchitectures, [](const DecoderArchitecture *known) { return known->name.str(); }), ", ");
@@ -54,14 +52,15 @@ static void refuseQuantized(ObjectReader &reader) {
   }
 }
 
-static MlpActivation readActivation(ObjectReader &reader) {
-  auto result = StringSwitch<std::optional<MlpActivation>>(reader.stringOr("hidden_act", "silu"))
+MlpActivation kerf::readActivation(ObjectReader &reader, StringRef key, StringRef fallback) {
+  auto result = StringSwitch<std::optional<MlpActivation>>(reader.stringOr(key, fallback))
                     .Cases({"silu", "swish"}, MlpActivation::Silu)
                     .Case("gelu", MlpActivation::Gelu)
-                    .Cases({"gelu_pytorch_tanh", "gelu_new"}, MlpActivation::GeluTanh)
+                    .Cases({"gelu_pytorch_tanh", "gelu_new", "gelu_fast"}, MlpActivation::GeluTanh)
+                    .Case("relu", MlpActivation::Relu)
                     .Default(std::nullopt);
   if (!result)
-    reader.wrong("hidden_act", "be one of silu, swish, gelu, gelu_pytorch_tanh and gelu_new");
+    reader.wrong(key, "be one of silu, swish, gelu, gelu_pytorch_tanh, gelu_new, gelu_fast and relu");
   return result.value_or(MlpActivation::Silu);
 }
 
@@ -106,7 +105,6 @@ static void ignoreCommon(ObjectReader &reader) {
   reader.ignore("_attn_implementation", "chooses among implementations of the same attention");
   reader.ignore("use_cache", "Kerf always keeps the cache; results are the same");
   reader.ignore("initializer_range", "used in training only");
-  reader.ignore("attention_dropout", "used in training only");
   reader.ignore("torchscript", "chooses how Python runs the model");
   reader.ignore("return_dict", "says how Python receives the result");
   for (StringRef key : {"output_attentions", "output_hidden_states"})
@@ -114,22 +112,26 @@ static void ignoreCommon(ObjectReader &reader) {
   reader.refuse("auto_map", "the model has Python code of its own, which Kerf cannot know");
 }
 
-/// What all architectures share.
-static void readCommon(ObjectReader &reader, DecoderConfig &config) {
-  config.vocab = reader.integer("vocab_size", kSize);
-  config.hidden = reader.integer("hidden_size", kSize);
-  config.intermediate = reader.integer("intermediate_size", kSize);
-  config.layers = reader.integer("num_hidden_layers", kLayers);
-  config.heads = reader.integer("num_attention_heads", kSize);
-  config.maxPositions = reader.integer("max_position_embeddings", kPositions);
-  config.kvHeads = reader.integerOr("num_key_value_heads", config.heads, kSize);
-  config.headDim = reader.integerOr("head_dim", 0, kSize);
-  config.normEpsilon = reader.numberOr("rms_norm_eps", 1e-6, {0, 1, /*minExclusive=*/true});
+void kerf::readLlamaKeys(ObjectReader &reader, DecoderConfig &config) {
+  config.hidden = reader.integer("hidden_size", kSizes);
+  config.intermediate = reader.integer("intermediate_size", kSizes);
+  config.layers = reader.integer("num_hidden_layers", kLayerCounts);
+  config.heads = reader.integer("num_attention_heads", kSizes);
+  config.maxPositions = reader.integer("max_position_embeddings", kPositionCounts);
+  config.kvHeads = reader.integerOr("num_key_value_heads", config.heads, kSizes);
+  config.headDim = reader.integerOr("head_dim", 0, kSizes);
+  config.normEpsilon = reader.numberOr("rms_norm_eps", 1e-6, kEpsilons);
   config.tiedEmbeddings = reader.booleanOr("tie_word_embeddings", false);
-  config.activation = readActivation(reader);
-  config.dtype = readDType(reader);
+  config.activation = readActivation(reader, "hidden_act", "silu");
   // Transformers' default for all architectures.
   config.rope = readRope(reader, config.maxPositions, /*defaultTheta=*/10000);
+  reader.ignore("attention_dropout", "used in training only");
+}
+
+/// What all architectures share.
+static void readCommon(ObjectReader &reader, DecoderConfig &config) {
+  config.vocab = reader.integer("vocab_size", kSizes);
+  config.dtype = readDType(reader);
   readTokens(reader, config);
   refuseQuantized(reader);
   ignoreCommon(reader);
@@ -153,13 +155,13 @@ static void verifyRelations(ObjectReader &reader, DecoderConfig &config) {
 
 int64_t kerf::readWindow(ObjectReader &reader) {
   constexpr int64_t byDefault = 4096;
-  return reader.integerOr("sliding_window", reader.states("sliding_window") ? 0 : byDefault, kPositions);
+  return reader.integerOr("sliding_window", reader.states("sliding_window") ? 0 : byDefault, kPositionCounts);
 }
 
 void kerf::readQwenWindows(ObjectReader &reader, DecoderConfig &config) {
   if (reader.booleanOr("use_sliding_window", false)) {
     int64_t window = readWindow(reader);
-    setWindows(reader, config, window, reader.integerOr("max_window_layers", 28, {0, kLayers.max}));
+    setWindows(reader, config, window, reader.integerOr("max_window_layers", 28, {0, kLayerCounts.max}));
     return;
   }
   for (StringRef key : {"sliding_window", "max_window_layers"})

@@ -1,7 +1,8 @@
 //===- DecoderConfig.h - one description of a decoder-only model *- C++ -*-===//
 //
 // What config.json says about a decoder-only transformer, whichever architecture wrote it. Each architecture has one
-// short file (Llama.cpp, Qwen2.cpp, …) that reads its own keys; keys that all share are read in DecoderConfig.cpp.
+// short file (Llama.cpp, Qwen2.cpp, GPT2.cpp, …) that reads its own keys and names its tensors; keys that all share are
+// read in DecoderConfig.cpp.
 //
 //===----------------------------------------------------------------------===//
 #ifndef KERF_DIALECTS_IMPORT_DECODERCONFIG_H
@@ -22,12 +23,36 @@ namespace kerf {
 class Checkpoint;
 
 /// The function between the two halves of the MLP. `GeluTanh` is the approximation by tanh.
-enum class MlpActivation { Silu, Gelu, GeluTanh };
+enum class MlpActivation { Silu, Gelu, GeluTanh, Relu };
 
-/// A decoder-only transformer: embedding, `layers` times (norm, attention, norm, gated MLP), norm, logits.
+/// `Rms` divides by the root mean square; `Layer` subtracts the mean, divides by the deviation and adds a bias.
+enum class NormKind { Rms, Layer };
+
+/// What a checkpoint calls the parts of a decoder, without the `.weight` and `.bias` behind each. Those of a layer come
+/// behind `<prefix><layers>.<index>.`, the others but `head` behind `<prefix>`.
+struct DecoderNames {
+  std::string prefix = "model.";
+  /// The whole prefix may be missing, as where the model was saved without its head.
+  bool prefixOptional = false;
+  llvm::StringRef embedding = "embed_tokens", positions, layers = "layers";
+  llvm::StringRef attentionNorm = "input_layernorm";
+  llvm::StringRef query = "self_attn.q_proj", key = "self_attn.k_proj", value = "self_attn.v_proj";
+  /// One tensor in place of the three; empty where they are three.
+  llvm::StringRef queryKeyValue;
+  llvm::StringRef output = "self_attn.o_proj", queryNorm = "self_attn.q_norm", keyNorm = "self_attn.k_norm";
+  llvm::StringRef mlpNorm = "post_attention_layernorm";
+  llvm::StringRef gate = "mlp.gate_proj", up = "mlp.up_proj", down = "mlp.down_proj";
+  llvm::StringRef norm = "norm", head = "lm_head";
+};
+
+/// A decoder-only transformer: embedding, `layers` times (norm, attention, norm, MLP), norm, logits.
 struct DecoderConfig {
   /// Class that transformers loads it with: `LlamaForCausalLM`.
   std::string architecture;
+  /// What its tensors are called.
+  DecoderNames names;
+  /// The matrices of layers are stored as `[in features, out features]`.
+  bool transposedLinears = false;
   /// Rows of the embedding.
   int64_t vocab = 0;
   /// Width of the residual stream.
@@ -44,10 +69,14 @@ struct DecoderConfig {
   int64_t headDim = 0;
   /// Longest sequence the model was made for.
   int64_t maxPositions = 0;
-  /// Added to the mean square in every norm.
+  /// What the norms are.
+  NormKind norm = NormKind::Rms;
+  /// Added to the mean square or the variance in every norm.
   double normEpsilon = 0;
-  /// How positions enter queries and keys.
-  RopeConfig rope;
+  /// How positions enter queries and keys; absent where a learned vector for each position is added to the embedding.
+  std::optional<RopeConfig> rope;
+  /// Scores are divided by the root of `headDim`, and by the number of the layer, from 1.
+  bool scaleScores = true, scaleScoresByLayer = false;
   /// The logits use the embedding's weight.
   bool tiedEmbeddings = false;
   /// The projections to queries, keys and values add a bias.
@@ -60,6 +89,8 @@ struct DecoderConfig {
   bool qkNorm = false;
   /// By layer: how many positions a row sees, its own and those before it; 0 where it sees all of them.
   std::vector<int64_t> windows;
+  /// The MLP is `down(f(gate x) * up x)`, else `down(f(up x))`.
+  bool gatedMlp = true;
   /// The MLP's function.
   MlpActivation activation = MlpActivation::Silu;
   /// Begin-of-text token.
@@ -92,6 +123,8 @@ extern const DecoderArchitecture ministralArchitecture;
 extern const DecoderArchitecture qwen2Architecture;
 /// Qwen3: norms on queries and keys.
 extern const DecoderArchitecture qwen3Architecture;
+/// GPT-2: learned positions, layer norms, one transposed projection to queries, keys and values.
+extern const DecoderArchitecture gpt2Architecture;
 
 /// Reads `document`, a config.json, with the reader its `architectures` names. Every key is read, added to `ignored`
 /// with a reason, or refused by name; all problems come in one error.
@@ -106,6 +139,16 @@ void readQwenWindows(ObjectReader &reader, DecoderConfig &config);
 /// Gives the layers that `layer_types` calls sliding a window, or, where that key is absent, those from `first` on.
 /// A window of 0 is none, and then no layer may be sliding.
 void setWindows(ObjectReader &reader, DecoderConfig &config, int64_t window, int64_t first);
+/// Reads the sizes, norms, rope and activation by the keys that Llama introduced.
+void readLlamaKeys(ObjectReader &reader, DecoderConfig &config);
+
+/// Bounds of sizes far above any model, so that their products stay within 64 bits.
+inline constexpr IntRange kSizes{1, 1 << 24}, kLayerCounts{1, 1 << 16}, kPositionCounts{1, 1 << 30};
+/// Bounds of what norms add.
+inline constexpr NumberRange kEpsilons{0, 1, /*minExclusive=*/true};
+
+/// The activation that `key` names, `fallback` where it is absent.
+MlpActivation readActivation(ObjectReader &reader, llvm::StringRef key, llvm::StringRef fallback);
 
 /// A weight that an architecture needs.
 struct ExpectedTensor {
@@ -113,7 +156,12 @@ struct ExpectedTensor {
   std::string name;
   /// Its shape.
   llvm::SmallVector<int64_t, 2> shape;
+  /// A linear multiplies with it, so its type decides what can be computed in.
+  bool multiplied = false;
 };
+
+/// Takes the prefix out of `config.names` where it is optional and the checkpoint has the embedding without it.
+void resolvePrefix(DecoderConfig &config, const Checkpoint &checkpoint);
 
 /// All weights of `config`, in the order the model uses them.
 std::vector<ExpectedTensor> expectedTensors(const DecoderConfig &config);

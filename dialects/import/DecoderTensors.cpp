@@ -11,42 +11,69 @@ using namespace llvm;
 
 std::vector<ExpectedTensor> kerf::expectedTensors(const DecoderConfig &config) {
   std::vector<ExpectedTensor> result;
-  auto vector = [&](const Twine &name, int64_t extent) { result.push_back({name.str(), {extent}}); };
+  const DecoderNames &names = config.names;
+  auto table = [&](const Twine &name, int64_t rows, bool multiplied) {
+    result.push_back({(name + ".weight").str(), {rows, config.hidden}, multiplied});
+  };
+  auto norm = [&](const Twine &name, int64_t extent, NormKind kind) {
+    result.push_back({(name + ".weight").str(), {extent}});
+    if (kind == NormKind::Layer)
+      result.push_back({(name + ".bias").str(), {extent}});
+  };
   auto linear = [&](const Twine &name, int64_t out, int64_t in, bool bias) {
-    result.push_back({(name + ".weight").str(), {out, in}});
+    if (config.transposedLinears)
+      result.push_back({(name + ".weight").str(), {in, out}, true});
+    else
+      result.push_back({(name + ".weight").str(), {out, in}, true});
     if (bias)
       result.push_back({(name + ".bias").str(), {out}});
   };
   int64_t queries = config.heads * config.headDim, keys = config.kvHeads * config.headDim;
-  linear("model.embed_tokens", config.vocab, config.hidden, false);
+  table(names.prefix + names.embedding, config.vocab, config.tiedEmbeddings);
+  if (!config.rope)
+    table(names.prefix + names.positions, config.maxPositions, false);
   for (int64_t layer = 0; layer < config.layers; ++layer) {
-    std::string prefix = "model.layers." + std::to_string(layer) + ".";
-    vector(prefix + "input_layernorm.weight", config.hidden);
-    linear(prefix + "self_attn.q_proj", queries, config.hidden, config.qkvBias);
-    linear(prefix + "self_attn.k_proj", keys, config.hidden, config.qkvBias);
-    linear(prefix + "self_attn.v_proj", keys, config.hidden, config.qkvBias);
-    if (config.qkNorm) {
-      vector(prefix + "self_attn.q_norm.weight", config.headDim);
-      vector(prefix + "self_attn.k_norm.weight", config.headDim);
+    std::string prefix = (names.prefix + names.layers + "." + Twine(layer) + ".").str();
+    norm(prefix + names.attentionNorm, config.hidden, config.norm);
+    if (!names.queryKeyValue.empty()) {
+      linear(prefix + names.queryKeyValue, queries + 2 * keys, config.hidden, config.qkvBias);
+    } else {
+      linear(prefix + names.query, queries, config.hidden, config.qkvBias);
+      linear(prefix + names.key, keys, config.hidden, config.qkvBias);
+      linear(prefix + names.value, keys, config.hidden, config.qkvBias);
     }
-    linear(prefix + "self_attn.o_proj", config.hidden, queries, config.outputBias);
-    vector(prefix + "post_attention_layernorm.weight", config.hidden);
-    linear(prefix + "mlp.gate_proj", config.intermediate, config.hidden, config.mlpBias);
-    linear(prefix + "mlp.up_proj", config.intermediate, config.hidden, config.mlpBias);
-    linear(prefix + "mlp.down_proj", config.hidden, config.intermediate, config.mlpBias);
+    if (config.qkNorm) {
+      norm(prefix + names.queryNorm, config.headDim, NormKind::Rms);
+      norm(prefix + names.keyNorm, config.headDim, NormKind::Rms);
+    }
+    linear(prefix + names.output, config.hidden, queries, config.outputBias);
+    norm(prefix + names.mlpNorm, config.hidden, config.norm);
+    if (config.gatedMlp)
+      linear(prefix + names.gate, config.intermediate, config.hidden, config.mlpBias);
+    linear(prefix + names.up, config.intermediate, config.hidden, config.mlpBias);
+    linear(prefix + names.down, config.hidden, config.intermediate, config.mlpBias);
   }
-  vector("model.norm.weight", config.hidden);
+  norm(names.prefix + names.norm, config.hidden, config.norm);
   if (!config.tiedEmbeddings)
-    linear("lm_head", config.vocab, config.hidden, false);
+    table(names.head, config.vocab, true);
   return result;
+}
+
+void kerf::resolvePrefix(DecoderConfig &config, const Checkpoint &checkpoint) {
+  DecoderNames &names = config.names;
+  std::string bare = (names.embedding + ".weight").str();
+  if (names.prefixOptional && !checkpoint.find(names.prefix + bare) && checkpoint.find(bare))
+    names.prefix.clear();
 }
 
 /// Why an unexpected tensor has no effect; empty if it may have one.
 static StringRef reasonToIgnore(const DecoderConfig &config, StringRef name) {
-  if (config.tiedEmbeddings && name == "lm_head.weight")
+  if (config.tiedEmbeddings && name == (config.names.head + ".weight").str())
     return "tie_word_embeddings is true: transformers uses the embedding's weight too";
   if (name.ends_with(".rotary_emb.inv_freq"))
     return "computed from config.json, as in transformers";
+  if (name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias"))
+    return "the causal mask, which transformers makes anew";
   return "";
 }
 

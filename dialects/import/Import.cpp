@@ -39,8 +39,7 @@ struct LinearWeights {
 static LinearWeights inspectLinearWeights(const DecoderConfig &config, const Checkpoint &checkpoint) {
   LinearWeights result;
   for (const ExpectedTensor &expected : expectedTensors(config)) {
-    bool onlyEmbeds = expected.name == "model.embed_tokens.weight" && !config.tiedEmbeddings;
-    if (expected.shape.size() != 2 || onlyEmbeds)
+    if (!expected.multiplied)
       continue;
     const TensorInfo *info = checkpoint.find(expected.name)->info;
     ++result.total;
@@ -81,6 +80,7 @@ llvm::Expected<OwningOpRef<ModuleOp>> kerf::importCheckpoint(MLIRContext &contex
   llvm::Expected<DecoderConfig> config = readDecoderConfig(checkpoint.config(), ignored);
   if (!config)
     return config.takeError();
+  resolvePrefix(*config, checkpoint);
   if (llvm::Error error = verifyTensors(*config, checkpoint, ignored))
     return std::move(error);
 

@@ -5,6 +5,7 @@
 using namespace kerf;
 
 static void read(ObjectReader &reader, DecoderConfig &config) {
+  readLlamaKeys(reader, config);
   config.qkvBias = config.outputBias = reader.booleanOr("attention_bias", false);
   config.mlpBias = reader.booleanOr("mlp_bias", false);
   setWindows(reader, config, 0, 0);

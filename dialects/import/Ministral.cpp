@@ -5,6 +5,7 @@
 using namespace kerf;
 
 static void read(ObjectReader &reader, DecoderConfig &config) {
+  readLlamaKeys(reader, config);
   // The class makes a mask for windows whether or not a layer has one, and derives no head_dim.
   int64_t window = readWindow(reader);
   if (!window)

@@ -5,6 +5,7 @@
 using namespace kerf;
 
 static void read(ObjectReader &reader, DecoderConfig &config) {
+  readLlamaKeys(reader, config);
   int64_t window = readWindow(reader);
   setWindows(reader, config, window, 0);
   // The class does not look at layer_types; a checkpoint that means them is of another.

@@ -5,6 +5,7 @@
 using namespace kerf;
 
 static void read(ObjectReader &reader, DecoderConfig &config) {
+  readLlamaKeys(reader, config);
   // The class has these biases always; no key of config.json switches them.
   config.qkvBias = true;
   readQwenWindows(reader, config);

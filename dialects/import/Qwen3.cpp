@@ -5,6 +5,7 @@
 using namespace kerf;
 
 static void read(ObjectReader &reader, DecoderConfig &config) {
+  readLlamaKeys(reader, config);
   config.qkNorm = true;
   config.qkvBias = config.outputBias = reader.booleanOr("attention_bias", false);
   // The class does not derive it from the hidden size.

@@ -67,12 +67,12 @@ class Case:
     def __init__(self, name, seed, arch="llama", dtype="float32", form=4, rope=None, theta=100.0, layers=3, hidden=36,
                  intermediate=52, heads=6, kv_heads=2, head_dim=10, vocab=131, tied=True, eps=0.02, bias=False,
                  mlp_bias=False, shards=1, eos=1, context=64, prompts=(1, 7, 45), window=None, full_layers=0,
-                 layer_types=None):  # fmt: skip
+                 layer_types=None, extra=None):  # fmt: skip
         self.name, self.seed, self.arch, self.dtype, self.form, self.rope = name, seed, arch, dtype, form, rope or {}
         self.theta, self.layers, self.hidden, self.intermediate = theta, layers, hidden, intermediate
         self.heads, self.kv_heads, self.head_dim, self.vocab = heads, kv_heads, head_dim, vocab
         self.tied, self.eps, self.bias, self.mlp_bias, self.shards = tied, eps, bias, mlp_bias, shards
-        self.eos, self.context, self.prompts = eos, context, prompts
+        self.eos, self.context, self.prompts, self.extra = eos, context, prompts, extra or {}
         # Layers from `full_layers` on see through the window, or those that layer_types ("fs…") calls sliding.
         self.window, self.full_layers, self.layer_types = window, full_layers, layer_types
 
@@ -104,11 +104,47 @@ CASES = [
     Case("qwen2-window", 21, arch="qwen2", dtype="bfloat16", hidden=40, heads=4, head_dim=None, window=9,
          full_layers=1),  # fmt: skip
     Case("qwen3-v5-window", 22, arch="qwen3", dtype="bfloat16", form=5, tied=False, window=4, layer_types="fsf"),
+    Case("gpt2", 18, arch="gpt2", hidden=30, heads=5, intermediate=None, eps=0.05),
+    Case("gpt2-bf16", 19, arch="gpt2", dtype="bfloat16", form=5, hidden=36, heads=3, intermediate=46, tied=False,
+         extra={"activation_function": "relu", "scale_attn_by_inverse_layer_idx": True}),  # fmt: skip
 ]
+
+
+def make_gpt2_config(case):
+    """The same for GPT-2, whose keys have other names."""
+    config = {
+        "activation_function": "gelu_new",
+        "architectures": ["GPT2LMHeadModel"],
+        "attn_pdrop": 0.1,
+        "bos_token_id": 0,
+        "embd_pdrop": 0.1,
+        "eos_token_id": case.eos,
+        "initializer_range": 0.02,
+        "layer_norm_epsilon": case.eps,
+        "model_type": "gpt2",
+        "n_embd": case.hidden,
+        "n_head": case.heads,
+        "n_layer": case.layers,
+        "n_positions": case.context,
+        "resid_pdrop": 0.1,
+        "vocab_size": case.vocab,
+    } | case.extra
+    if case.intermediate is not None:
+        config["n_inner"] = case.intermediate
+    if not case.tied:
+        config["tie_word_embeddings"] = False
+    if case.form == 4:
+        config |= {"n_ctx": case.context, "torch_dtype": case.dtype, "transformers_version": "4.55.0"}
+    else:
+        config |= {"dtype": case.dtype, "n_inner": case.intermediate, "reorder_and_upcast_attn": False}
+        config |= {"transformers_version": transformers.__version__}
+    return dict(sorted(config.items()))
 
 
 def make_config(case):
     """config.json in the form that transformers 4 or 5 writes for a published model."""
+    if case.arch == "gpt2":
+        return make_gpt2_config(case)
     config = {
         "architectures": [case.arch.capitalize() + "ForCausalLM"],
         "attention_dropout": 0.0,
@@ -166,6 +202,33 @@ def make_weights(case):
         weights[name + ".weight"] = torch.randn(rows, columns, generator=generator) * gain / math.sqrt(columns)
         if bias:
             weights[name + ".bias"] = away_from(0.0, rows)
+
+    def norm(name):
+        weights[name + ".weight"] = away_from(1.0, case.hidden)
+        weights[name + ".bias"] = away_from(0.0, case.hidden)
+
+    def transposed(name, rows, columns, gain):
+        weights[name + ".weight"] = torch.randn(rows, columns, generator=generator) * gain / math.sqrt(rows)
+        weights[name + ".bias"] = away_from(0.0, columns)
+
+    if case.arch == "gpt2":
+        # The first case is saved without its head, hence without the prefix.
+        prefix = "" if case.form == 4 else "transformer."
+        inner = case.intermediate or 4 * case.hidden
+        weights[prefix + "wte.weight"] = torch.randn(case.vocab, case.hidden, generator=generator) * 0.3
+        weights[prefix + "wpe.weight"] = torch.randn(case.context, case.hidden, generator=generator) * 0.3
+        for layer in range(case.layers):
+            block = f"{prefix}h.{layer}."
+            norm(block + "ln_1")
+            transposed(block + "attn.c_attn", case.hidden, 3 * case.hidden, 1.2)
+            transposed(block + "attn.c_proj", case.hidden, case.hidden, 1.0)
+            norm(block + "ln_2")
+            transposed(block + "mlp.c_fc", case.hidden, inner, 1.0)
+            transposed(block + "mlp.c_proj", inner, case.hidden, 1.0)
+        norm(prefix + "ln_f")
+        if not case.tied:
+            weights["lm_head.weight"] = torch.randn(case.vocab, case.hidden, generator=generator) * 0.3
+        return {name: value.to(DTYPES[case.dtype]).contiguous() for name, value in weights.items()}
 
     weights["model.embed_tokens.weight"] = torch.randn(case.vocab, case.hidden, generator=generator) * 0.3
     qkv_bias = case.bias or case.arch == "qwen2"
@@ -238,6 +301,12 @@ def distance(logits, reference):
 
 def changed_configs(config):
     """Each number of the config that the logits must depend on, changed."""
+    if config["model_type"] == "gpt2":
+        yield "layer_norm_epsilon", config | {"layer_norm_epsilon": config["layer_norm_epsilon"] / 100}
+        yield "activation_function", config | {"activation_function": "silu"}
+        for key, default in {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False}.items():
+            yield key, config | {key: not config.get(key, default)}
+        return
     yield "rms_norm_eps", config | {"rms_norm_eps": config["rms_norm_eps"] / 100}
     rope_key = "rope_parameters" if "rope_parameters" in config else "rope_scaling"
     if rope_key == "rope_scaling":
@@ -280,11 +349,14 @@ def changed_weights(weights):
     """
     for name, value in weights.items():
         changed = value.clone()
-        if name.endswith(".bias"):
+        if name.endswith("c_attn.bias"):
+            # The middle third is the keys', which nothing turns.
+            changed[: len(value) // 3] = 0
+        elif name.endswith(".bias"):
             changed.zero_()
         elif value.dim() == 1:
             changed.fill_(1.0)
-        elif name.endswith("_proj.weight"):
+        elif name.endswith(("_proj.weight", "c_attn.weight", "c_fc.weight", "wpe.weight")):
             changed[-1, :] = 0
             changed[:, -1] = 0
         else:

@@ -102,6 +102,43 @@ TEST(Import, ChoosesActivations) {
   }
 }
 
+/// A small GPT-2.
+static std::string gpt2Config() {
+  return R"({"architectures":["GPT2LMHeadModel"],"vocab_size":99,"n_embd":24,"n_layer":2,"n_head":6,"n_positions":128})";
+}
+
+TEST(Import, ReadsTensorsWithAndWithoutTheirPrefix) {
+  Crafted whole(gpt2Config()), bare(gpt2Config());
+  for (TensorSpec &tensor : bare.tensors)
+    tensor.name.erase(0, std::string("transformer.").size());
+  // What older checkpoints keep besides.
+  for (const char *name : {"h.0.attn.bias", "h.1.attn.masked_bias"})
+    bare.tensors.push_back({name, {1, 1, 128, 128}, "U8"});
+  EXPECT_TRUE(whole.import()) << whole.error;
+  auto module = bare.import();
+  ASSERT_TRUE(module) << bare.error;
+  EXPECT_EQ(bare.ignored.size(), 2u);
+  std::string source;
+  llvm::raw_string_ostream(source) << module->lookupSymbol<WeightOp>("layers.1.attn.k.weight").getSource();
+  EXPECT_EQ(source,
+            "#kerf.transpose<#kerf.slice<1, 24, 48, #kerf.take<\"h.1.attn.c_attn.weight\" : tensor<24x72xbf16>>>>");
+  source.clear();
+  llvm::raw_string_ostream(source) << module->lookupSymbol<WeightOp>("layers.1.attn.v.bias").getSource();
+  EXPECT_EQ(source, "#kerf.slice<0, 48, 72, #kerf.take<\"h.1.attn.c_attn.bias\" : tensor<72xbf16>>>");
+  // A prefix that only some of them have is a mistake.
+  bare.tensors[3].name = "transformer." + bare.tensors[3].name;
+  EXPECT_FALSE(bare.import());
+  EXPECT_NE(bare.error.find("misses some (1):\n  h.0.ln_1.bias"), std::string::npos) << bare.error;
+}
+
+TEST(Import, APositionTableIsReadByNoLinear) {
+  Crafted crafted(gpt2Config());
+  crafted.retype("wpe.weight", "F32");
+  EXPECT_TRUE(inputType(*crafted.import()).isBF16());
+  crafted.retype("wte.weight", "F32");
+  EXPECT_TRUE(inputType(*crafted.import()).isF32());
+}
+
 TEST(Import, RefusesHeadsBeyondALiteral) {
   Crafted crafted(llamaConfig({{"head_dim", "8194"}}));
   EXPECT_FALSE(crafted.import());

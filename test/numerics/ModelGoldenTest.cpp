@@ -65,6 +65,6 @@ INSTANTIATE_TEST_SUITE_P(All, ModelGolden, testing::ValuesIn(goldenModels()), []
   return name;
 });
 
-TEST(ModelGoldens, AreAllThere) { EXPECT_GE(goldenModels().size(), 17u); }
+TEST(ModelGoldens, AreAllThere) { EXPECT_GE(goldenModels().size(), 24u); }
 
 } // namespace

@@ -15,30 +15,50 @@ with open(os.path.join(config_directory, "config.json"), encoding="utf-8") as fi
     config = json.load(file)
 
 kind = config["architectures"][0]
-hidden, wide = config["hidden_size"], config["intermediate_size"]
-heads = config["num_attention_heads"]
-kv_heads = config.get("num_key_value_heads") or heads
-head = config.get("head_dim") or hidden // heads
-dtype = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}[config.get("torch_dtype") or config["dtype"]]
+dtype = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}[config.get("torch_dtype") or config.get("dtype", "float32")]
 
-shapes = {"model.embed_tokens.weight": [config["vocab_size"], hidden], "model.norm.weight": [hidden]}
-if not config.get("tie_word_embeddings", False):
-    shapes["lm_head.weight"] = [config["vocab_size"], hidden]
-for layer in range(config["num_hidden_layers"]):
-    part = f"model.layers.{layer}."
-    shapes[part + "input_layernorm.weight"] = [hidden]
-    shapes[part + "post_attention_layernorm.weight"] = [hidden]
-    for name, rows, columns in [("q", heads * head, hidden), ("k", kv_heads * head, hidden), ("v", kv_heads * head, hidden),
-                                ("o", hidden, heads * head)]:
-        shapes[f"{part}self_attn.{name}_proj.weight"] = [rows, columns]
-        if kind == "Qwen2ForCausalLM" and name != "o":
-            shapes[f"{part}self_attn.{name}_proj.bias"] = [rows]
-    if kind == "Qwen3ForCausalLM":
-        shapes[part + "self_attn.q_norm.weight"] = [head]
-        shapes[part + "self_attn.k_norm.weight"] = [head]
-    for name, rows, columns in [("gate", wide, hidden), ("up", wide, hidden), ("down", hidden, wide)]:
-        shapes[f"{part}mlp.{name}_proj.weight"] = [rows, columns]
 
+def gpt2_shapes():
+    hidden, layers = config["n_embd"], config["n_layer"]
+    wide = config.get("n_inner") or 4 * hidden
+    shapes = {"wte.weight": [config["vocab_size"], hidden], "wpe.weight": [config["n_positions"], hidden]}
+    for norm in ["ln_f"] + [f"h.{layer}.{norm}" for layer in range(layers) for norm in ("ln_1", "ln_2")]:
+        shapes |= {norm + ".weight": [hidden], norm + ".bias": [hidden]}
+    for layer in range(layers):
+        for name, rows, columns in [("attn.c_attn", hidden, 3 * hidden), ("attn.c_proj", hidden, hidden),
+                                    ("mlp.c_fc", hidden, wide), ("mlp.c_proj", wide, hidden)]:
+            shapes |= {f"h.{layer}.{name}.weight": [rows, columns], f"h.{layer}.{name}.bias": [columns]}
+        # The causal mask, as published checkpoints have it.
+        shapes[f"h.{layer}.attn.bias"] = [1, 1, config["n_positions"], config["n_positions"]]
+    return shapes
+
+
+def llama_shapes():
+    hidden, wide = config["hidden_size"], config["intermediate_size"]
+    heads = config["num_attention_heads"]
+    kv_heads = config.get("num_key_value_heads") or heads
+    head = config.get("head_dim") or hidden // heads
+    shapes = {"model.embed_tokens.weight": [config["vocab_size"], hidden], "model.norm.weight": [hidden]}
+    if not config.get("tie_word_embeddings", False):
+        shapes["lm_head.weight"] = [config["vocab_size"], hidden]
+    for layer in range(config["num_hidden_layers"]):
+        part = f"model.layers.{layer}."
+        shapes[part + "input_layernorm.weight"] = [hidden]
+        shapes[part + "post_attention_layernorm.weight"] = [hidden]
+        for name, rows, columns in [("q", heads * head, hidden), ("k", kv_heads * head, hidden),
+                                    ("v", kv_heads * head, hidden), ("o", hidden, heads * head)]:
+            shapes[f"{part}self_attn.{name}_proj.weight"] = [rows, columns]
+            if kind == "Qwen2ForCausalLM" and name != "o":
+                shapes[f"{part}self_attn.{name}_proj.bias"] = [rows]
+        if kind == "Qwen3ForCausalLM":
+            shapes[part + "self_attn.q_norm.weight"] = [head]
+            shapes[part + "self_attn.k_norm.weight"] = [head]
+        for name, rows, columns in [("gate", wide, hidden), ("up", wide, hidden), ("down", hidden, wide)]:
+            shapes[f"{part}mlp.{name}_proj.weight"] = [rows, columns]
+    return shapes
+
+
+shapes = gpt2_shapes() if kind == "GPT2LMHeadModel" else llama_shapes()
 header, offset = {}, 0
 for name, shape in shapes.items():
     size = {"BF16": 2, "F16": 2, "F32": 4}[dtype]
