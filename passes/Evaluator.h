@@ -45,8 +45,8 @@ class Evaluator {
 public:
   virtual ~Evaluator() = default;
 
-  /// Runs the step program of `module` on all sequences, each from its beginning, and gives the logits of every token
-  /// of each. With `record`, calls it for every tensor that a kerf op computes. The module stays as it is. Fails if
+  /// Runs the program of `module` on all sequences, each from its beginning, and gives the logits of every token of
+  /// each, or its vector where the model is an encoder. With `record`, calls it for every tensor that a kerf op computes. The module stays as it is. Fails if
   /// the module cannot be run, a weight cannot be read or a token is outside the vocabulary.
   virtual llvm::Expected<std::vector<FloatMatrix>>
   evaluate(mlir::ModuleOp module, llvm::ArrayRef<TokenSequence> sequences, RecordFn record = nullptr) = 0;

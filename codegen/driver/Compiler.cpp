@@ -210,6 +210,14 @@ static std::string describeFlags(ModuleOp module) {
     llvm::raw_string_ostream(flags) << " --compute-type=" << group.getElement();
     break;
   }
+  for (auto program : module.getOps<ProgramOp>())
+    for (auto dispatch : program.getBody().getOps<DispatchOp>()) {
+      // "pool_mean_…" is the kernel of that pooling.
+      if (StringRef kernel = dispatch.getKernel(); kernel.consume_front("pool_"))
+        flags += (" --pooling=" + kernel.split('_').first).str();
+      if (dispatch.getOrigin() == "normalize")
+        flags += " --normalize";
+    }
   StringRef separator = " --variants=";
   for (auto variant : module.getOps<VariantOp>()) {
     flags += (separator + variant.getSymName()).str();

@@ -190,6 +190,65 @@ private:
   std::vector<char> scratch;
 };
 
+/// Widens numbers of a float type to f32.
+using WidenFn = void (*)(const char *from, uint64_t count, float *to);
+
+template <typename T> void widenTo(const char *from, uint64_t count, float *to) {
+  for (uint64_t i = 0; i < count; ++i) {
+    T value;
+    std::memcpy(&value, from + i * sizeof(T), sizeof(T));
+    to[i] = value;
+  }
+}
+
+void widenBf16(const char *from, uint64_t count, float *to) {
+  for (uint64_t i = 0; i < count; ++i) {
+    uint16_t half;
+    std::memcpy(&half, from + i * sizeof half, sizeof half);
+    const uint32_t bits = uint32_t(half) << 16;
+    std::memcpy(to + i, &bits, sizeof bits);
+  }
+}
+
+/// Null for a type that no checkpoint has.
+WidenFn widenOf(Type type) {
+  return type.isF32() ? widenTo<float> : type.isF16() ? widenTo<_Float16> : type.isBF16() ? widenBf16 : nullptr;
+}
+
+class SumNode : public Node {
+public:
+  SumNode(SumAttr sum, std::unique_ptr<Node> value, std::unique_ptr<Node> row, WidenFn widenValue, WidenFn widenRow)
+      : Node(sum), value(std::move(value)), row(std::move(row)), widenValue(widenValue), widenRow(widenRow) {}
+
+  llvm::Error evaluate(int64_t begin, int64_t end, char *out) override {
+    const uint64_t columns = shape[1];
+    if (addend.empty()) {
+      std::vector<char> narrow(row->rowBytes());
+      if (llvm::Error error = row->evaluate(0, 1, narrow.data()))
+        return error;
+      addend.resize(columns);
+      widenRow(narrow.data(), columns, addend.data());
+    }
+    scratch.resize((end - begin) * value->rowBytes());
+    if (llvm::Error error = value->evaluate(begin, end, scratch.data()))
+      return error;
+    std::vector<float> sums(columns);
+    for (int64_t r = 0; r < end - begin; ++r) {
+      widenValue(scratch.data() + r * value->rowBytes(), columns, sums.data());
+      for (uint64_t column = 0; column < columns; ++column)
+        sums[column] += addend[column];
+      std::memcpy(out + r * rowBytes(), sums.data(), rowBytes());
+    }
+    return llvm::Error::success();
+  }
+
+private:
+  std::unique_ptr<Node> value, row;
+  WidenFn widenValue, widenRow;
+  std::vector<float> addend;
+  std::vector<char> scratch;
+};
+
 class TransposeNode : public Node {
 public:
   TransposeNode(TransposeAttr transpose, std::unique_ptr<Node> value) : Node(transpose), value(std::move(value)) {}
@@ -262,13 +321,26 @@ llvm::Expected<std::unique_ptr<Node>> build(Attribute expression, const TensorSo
       return value.takeError();
     return std::make_unique<SliceNode>(slice, std::move(*value));
   }
+  if (auto sum = dyn_cast<SumAttr>(expression)) {
+    llvm::Expected<std::unique_ptr<Node>> value = build(sum.getValue(), tensors);
+    if (!value)
+      return value.takeError();
+    llvm::Expected<std::unique_ptr<Node>> row = build(sum.getRow(), tensors);
+    if (!row)
+      return row.takeError();
+    WidenFn widenValue = widenOf(cast<SourceAttrInterface>(sum.getValue()).getElementType());
+    WidenFn widenRow = widenOf(cast<SourceAttrInterface>(sum.getRow()).getElementType());
+    if (!widenValue || !widenRow)
+      return importError("sum must be of f32, f16 or bf16, got " + llvm::formatv("{0}", expression).str());
+    return std::make_unique<SumNode>(sum, std::move(*value), std::move(*row), widenValue, widenRow);
+  }
   if (auto transpose = dyn_cast<TransposeAttr>(expression)) {
     llvm::Expected<std::unique_ptr<Node>> value = build(transpose.getValue(), tensors);
     if (!value)
       return value.takeError();
     return std::make_unique<TransposeNode>(transpose, std::move(*value));
   }
-  return importError("source must be made of take, concat, slice, transpose and literal, got " +
+  return importError("source must be made of take, concat, slice, transpose, sum and literal, got " +
                      llvm::formatv("{0}", expression).str());
 }
 
@@ -304,6 +376,8 @@ bool kerf::keepsMatrix(SourceAttrInterface expression) {
     return true;
   if (auto slice = dyn_cast<SliceAttr>(expression))
     return keepsMatrix(cast<SourceAttrInterface>(slice.getValue()));
+  if (auto sum = dyn_cast<SumAttr>(expression))
+    return keepsMatrix(cast<SourceAttrInterface>(sum.getValue()));
   auto concat = dyn_cast<ConcatAttr>(expression);
   return concat &&
          llvm::any_of(concat.getParts(), [](Attribute part) { return keepsMatrix(cast<SourceAttrInterface>(part)); });

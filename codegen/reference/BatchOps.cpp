@@ -23,7 +23,7 @@ static void lower(ExtentOp op, Emitter &e) {
     case Extent::WorkItems: // Every row is an entry of its own.
       return e.dim(batch[TokenIds], 0);
     case Extent::Sequences:
-      return e.dim(batch[Lengths], 0);
+      return e.dim(batch[FirstRows], 0);
     case Extent::LogitRows:
       return e.dim(batch[LogitRows], 0);
     case Extent::Attended:
@@ -37,9 +37,11 @@ static void lower(ExtentOp op, Emitter &e) {
 }
 
 static void lower(BatchFieldOp op, Emitter &e) {
-  // C1 of the op leaves these three.
+  // C1 of the op leaves these five.
   unsigned array = op.getField() == StepField::TokenIds    ? TokenIds
                    : op.getField() == StepField::Positions ? Positions
+                   : op.getField() == StepField::FirstRows ? FirstRows
+                   : op.getField() == StepField::RowCounts ? RowCounts
                                                            : LogitRows;
   Value field = e.getAll(op.getBatch())[array];
   if (field.getType() != op.getResult().getType())
@@ -66,9 +68,33 @@ static void lower(EmbedOp op, Emitter &e) {
   }));
 }
 
+static void lower(PoolOp op, Emitter &e) {
+  Value input = e.get(op.getInput()), first = e.get(op.getFirst()), count = e.get(op.getCount());
+  e.mapping.map(op.getResult(), e.fill(op.getInit(), [&](Value sequence, Value column) -> Value {
+    Value begin = e.loadIndex(first, sequence), rows = e.loadIndex(count, sequence);
+    auto at = [&](Value row) { return e.load(input, {e.addIndex(begin, row), column}); };
+    switch (op.getPooling()) {
+    case Pooling::Mean: {
+      Value asInteger = arith::IndexCastOp::create(e.b, e.loc, e.b.getI32Type(), rows);
+      Value divisor = arith::SIToFPOp::create(e.b, e.loc, e.b.getF32Type(), asInteger);
+      return e.div(e.sum(rows, at), divisor);
+    }
+    case Pooling::First:
+      return at(e.index(0));
+    case Pooling::Last:
+      return at(e.addIndex(rows, e.index(-1)));
+    case Pooling::Max:
+      return e.loop1(rows, at(e.index(0)), [&](Value row, Value greatest) -> Value {
+        return arith::MaximumFOp::create(e.b, e.loc, greatest, at(row));
+      });
+    }
+    llvm_unreachable("every pooling is lowered");
+  }));
+}
+
 LogicalResult reference::lowerBatchOp(Operation *op, Emitter &emitter) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<ExtentOp, BatchFieldOp, WorkListOp, SelectOp, EmbedOp>([&](auto op) {
+      .Case<ExtentOp, BatchFieldOp, WorkListOp, SelectOp, EmbedOp, PoolOp>([&](auto op) {
         lower(op, emitter);
         return success();
       })

@@ -23,6 +23,10 @@ enum BatchArray : unsigned {
   Slots,
   /// Keys of each sequence after the step.
   Lengths,
+  /// First row of each piece of the step that has rows.
+  FirstRows,
+  /// Rows of each of those pieces.
+  RowCounts,
   /// How many there are.
   BatchArrayCount
 };

@@ -150,7 +150,11 @@ llvm::Expected<FloatMatrix> Model::step(Cache &cache, ArrayRef<Piece> pieces, Ar
   std::vector<int32_t> arrays[BatchArrayCount];
   arrays[LogitRows].assign(logitRows.begin(), logitRows.end());
   arrays[Lengths] = cache.lengths;
-  for (const Piece &piece : pieces)
+  for (const Piece &piece : pieces) {
+    if (!piece.tokens.empty()) {
+      arrays[FirstRows].push_back(arrays[TokenIds].size());
+      arrays[RowCounts].push_back(piece.tokens.size());
+    }
     for (int32_t token : piece.tokens) {
       int32_t index = arrays[Lengths][piece.sequence]++;
       arrays[TokenIds].push_back(token);
@@ -158,6 +162,7 @@ llvm::Expected<FloatMatrix> Model::step(Cache &cache, ArrayRef<Piece> pieces, Ar
       for (BatchArray array : {Positions, Indices, Slots})
         arrays[array].push_back(index);
     }
+  }
 
   SmallVector<Buffer> buffers;
   size_t nextCache = 0, nextWeight = 0;

@@ -9,7 +9,8 @@ llvm::Expected<std::vector<FloatMatrix>>
 ReferenceEvaluator::evaluate(ModuleOp module, ArrayRef<TokenSequence> sequences, RecordFn record) {
   func::FuncOp step = reference::findStep(module);
   if (!step)
-    return llvm::createStringError("module must have a program that takes a batch and gives logits, got none");
+    return llvm::createStringError(
+        "module must have a program that takes a batch and gives logits or vectors, got none");
   OwningOpRef<ModuleOp> poisoned;
   DenseMap<Operation *, Operation *> originals;
   if (!reference::findLostReads(step).empty()) {
@@ -26,12 +27,17 @@ ReferenceEvaluator::evaluate(ModuleOp module, ArrayRef<TokenSequence> sequences,
   auto all = reference::runTexts(step, tensors, sequences, record ? RecordFn(recordOriginal) : nullptr);
   if (!all)
     return all.takeError();
-  std::vector<FloatMatrix> logits;
+  // Logits have a row for each token, vectors one for each sequence that has tokens.
+  int64_t tokens = 0;
+  for (const TokenSequence &sequence : sequences)
+    tokens += sequence.size();
+  std::vector<FloatMatrix> results;
   auto next = all->values.begin();
   for (const TokenSequence &sequence : sequences) {
-    auto end = next + sequence.size() * all->columns;
-    logits.push_back({static_cast<int64_t>(sequence.size()), all->columns, {next, end}});
+    const int64_t count = all->rows == tokens ? sequence.size() : !sequence.empty();
+    auto end = next + count * all->columns;
+    results.push_back({count, all->columns, {next, end}});
     next = end;
   }
-  return logits;
+  return results;
 }

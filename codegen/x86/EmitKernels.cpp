@@ -66,6 +66,20 @@ x86::Activation toActivation(kerf::Activation activation) {
   llvm_unreachable("every activation has a kernel");
 }
 
+x86::Pooling toPooling(kerf::Pooling pooling) {
+  switch (pooling) {
+  case kerf::Pooling::Mean:
+    return x86::Pooling::Mean;
+  case kerf::Pooling::First:
+    return x86::Pooling::First;
+  case kerf::Pooling::Last:
+    return x86::Pooling::Last;
+  case kerf::Pooling::Max:
+    return x86::Pooling::Max;
+  }
+  llvm_unreachable("every pooling has a kernel");
+}
+
 /// Collects the operands of one launch; remembers the first value that cannot be one.
 class Operands {
 public:
@@ -129,11 +143,12 @@ public:
   Selector(MLIRContext *context, SmallVectorImpl<Attribute> &workLists) : operands(context, workLists) {}
 
   Launch select(Operation *op) {
-    Launch launch = llvm::TypeSwitch<Operation *, Launch>(op)
-                        .Case<LinearOp, GatedLinearOp, RmsNormOp, LayerNormOp, ActivationOp, GateOp, AddOp, EmbedOp,
-                              SelectOp, RopeTableOp, RopeOp, KvAppendOp, RopeAppendOp, AttentionOp, AttentionMergeOp>(
-                            [&](auto op) { return make(op); })
-                        .Default([](Operation *) { return Launch(); });
+    Launch launch =
+        llvm::TypeSwitch<Operation *, Launch>(op)
+            .Case<LinearOp, GatedLinearOp, RmsNormOp, LayerNormOp, ActivationOp, GateOp, AddOp, EmbedOp, SelectOp,
+                  PoolOp, RopeTableOp, RopeOp, KvAppendOp, RopeAppendOp, AttentionOp, AttentionMergeOp>(
+                [&](auto op) { return make(op); })
+            .Default([](Operation *) { return Launch(); });
     launch.operands = operands.list;
     if (launch.emit)
       launch.rows = rowsOf(op);
@@ -150,7 +165,12 @@ private:
     LinearSpec spec{columnsOf(op.getInput()), lengthOf(op.getWeight()), toElement(op.getInput().getType()),
                     toElement(op.getWeight().getType()), toElement(op.getInit().getType())};
     spec.bias = !!op.getBias();
-    spec.residual = !!op.getResidual();
+    std::string residual;
+    if (op.getResidual()) {
+      spec.residual = true;
+      spec.residualElement = toElement(op.getResidual().getType());
+      residual = spec.residualElement == Element::F32 ? "_residual" : "_residual_" + name(spec.residualElement);
+    }
     std::string activation;
     if (op.getActivation()) {
       spec.activation = toActivation(*op.getActivation());
@@ -159,8 +179,7 @@ private:
     operands.tensor(op.getInput()).tensor(op.getWeight()).optional(op.getBias()).optional(op.getResidual());
     operands.tensor(op.getInit());
     return {llvm::formatv("linear_{0}_{1}_{2}_k{3}_n{4}{5}{6}{7}", name(spec.input), name(spec.weight),
-                          name(spec.output), spec.k, spec.n, spec.bias ? "_bias" : "", activation,
-                          spec.residual ? "_residual" : ""),
+                          name(spec.output), spec.k, spec.n, spec.bias ? "_bias" : "", activation, residual),
             [=](ModuleOp module, const Variant &v, StringRef key) { return emitLinear(module, v, key, spec); },
             {}};
   }
@@ -246,6 +265,16 @@ private:
     operands.tensor(op.getInput()).tensor(op.getRows()).tensor(op.getInit());
     return {llvm::formatv("select_{0}_c{1}", name(spec.element), spec.columns),
             [=](ModuleOp module, const Variant &v, StringRef key) { return emitSelect(module, v, key, spec); },
+            {}};
+  }
+
+  Launch make(PoolOp op) {
+    PoolSpec spec{columnsOf(op.getInit()), toPooling(op.getPooling()), toElement(op.getInput().getType()),
+                  toElement(op.getInit().getType())};
+    operands.tensor(op.getInput()).tensor(op.getFirst()).tensor(op.getCount()).tensor(op.getInit());
+    return {llvm::formatv("pool_{0}_{1}_{2}_c{3}", stringifyPooling(op.getPooling()), name(spec.input),
+                          name(spec.output), spec.columns),
+            [=](ModuleOp module, const Variant &v, StringRef key) { return emitPool(module, v, key, spec); },
             {}};
   }
 

@@ -40,7 +40,7 @@ enum class Activation {
 /// f32: one chain over ascending k for each output in f32 (see Dot for bf16 inputs); then bias, activation and residual
 /// follow in f32, and the result is rounded once.
 ///
-/// Operands: input, weight, [bias: f32[n]], [residual: f32], output. The output may be the residual's memory.
+/// Operands: input, weight, [bias: f32[n]], [residual], output. The output may be the residual's memory.
 /// Pairs of input and weight: f32 with f32, bf16 or f16; bf16 with bf16.
 struct LinearSpec {
   /// Elements of a row of the input and of the output.
@@ -51,6 +51,8 @@ struct LinearSpec {
   bool bias = false;
   /// Has a residual.
   bool residual = false;
+  /// Element type of the residual.
+  Element residualElement = Element::F32;
   /// What the sums go through, if anything.
   std::optional<Activation> activation = std::nullopt;
 };

@@ -27,6 +27,7 @@ KernelInfo kerf::x86::emitLinear(mlir::ModuleOp module, const Variant &variant, 
                       .output = spec.output,
                       .bias = spec.bias,
                       .residual = spec.residual,
+                      .residualElement = spec.residualElement,
                       .activation = spec.activation,
                       .gated = false});
 }
@@ -41,6 +42,7 @@ KernelInfo kerf::x86::emitGatedLinear(mlir::ModuleOp module, const Variant &vari
                       .output = spec.output,
                       .bias = spec.bias,
                       .residual = false,
+                      .residualElement = Element::F32,
                       .activation = spec.activation,
                       .gated = true});
 }

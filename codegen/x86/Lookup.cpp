@@ -1,4 +1,4 @@
-//===- Lookup.cpp - rows of tables and of tensors -------------------------===//
+//===- Lookup.cpp - rows of tables, of tensors and of sequences -----------===//
 #include "codegen/x86/Layout.h"
 #include "codegen/x86/RowKernels.h"
 #include "codegen/x86/RowLoops.h"
@@ -64,6 +64,60 @@ KernelInfo kerf::x86::emitSelect(mlir::ModuleOp module, const Variant &variant, 
       auto type = kernel.vectorType(spec.element, lanes);
       kernel.store(kernel.load(type, elementAt(kernel, input, element, spec.element), bytes),
                    elementAt(kernel, output, element, spec.element), bytes);
+    });
+  });
+  kernel.finish();
+  return describe(kernel, name, tile);
+}
+
+KernelInfo kerf::x86::emitPool(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                               const PoolSpec &spec) {
+  KernelBuilder kernel(module, variant, name,
+                       {{.alignment = unsigned(bytesOf(spec.input))},
+                        {.alignment = 4},
+                        {.alignment = 4},
+                        {.alignment = unsigned(bytesOf(spec.output)), .written = true}});
+  // A text is enough work for a task.
+  constexpr uint32_t tile = 1;
+  forRows(kernel, tile, [&](Value sequence) {
+    Value first = loadIndex(kernel, kernel.operand(1), sequence);
+    Value end = kernel.add(first, loadIndex(kernel, kernel.operand(2), sequence));
+    Value output = elementAt(kernel, kernel.operand(3), kernel.mul(sequence, spec.columns), spec.output);
+    Value divisor =
+        kernel.toF32(kernel.load(kernel.ops().getI32Type(), kernel.at(kernel.operand(2), kernel.mul(sequence, 4)), 4));
+    forElements(kernel, spec.columns, 4, [&](Value column, unsigned lanes) {
+      auto load = [&](Value row) {
+        Value element = kernel.add(kernel.mul(row, spec.columns), column);
+        return kernel.loadF32(spec.input, elementAt(kernel, kernel.operand(0), element, spec.input), lanes);
+      };
+      // Over the rows behind the first one.
+      auto fold = [&](llvm::function_ref<Value(Value, Value)> join) {
+        return kernel.loop(kernel.add(first, 1), end, 1, {load(first)},
+                           [&](Value row, mlir::ValueRange joined) -> KernelBuilder::Values {
+                             return {join(joined.front(), load(row))};
+                           })[0];
+      };
+      Value result;
+      switch (spec.pooling) {
+      case Pooling::Mean:
+        result =
+            kernel.div(fold([&](Value sum, Value x) { return kernel.add(sum, x); }), kernel.broadcast(divisor, lanes));
+        break;
+      case Pooling::First:
+        result = load(first);
+        break;
+      case Pooling::Last:
+        result = load(kernel.sub(end, kernel.i64(1)));
+        break;
+      case Pooling::Max:
+        // max gives its second operand where one is NaN.
+        result = fold([&](Value greatest, Value x) {
+          Value nan = kernel.compare(mlir::arith::CmpFPredicate::UNO, greatest, greatest);
+          return kernel.select(nan, greatest, kernel.max(greatest, x));
+        });
+        break;
+      }
+      kernel.storeF32(spec.output, result, elementAt(kernel, output, column, spec.output));
     });
   });
   kernel.finish();

@@ -17,7 +17,7 @@ llvm::SmallVector<OperandInfo> Product::operands() const {
     infos.append(matrices(), {.alignment = 4});
   // Each element of the residual is read before the same element of the output is written, so they may share memory.
   if (residual)
-    infos.push_back({.alignment = 4, .noalias = false});
+    infos.push_back({.alignment = unsigned(bytesOf(residualElement)), .noalias = false});
   infos.push_back({.alignment = unsigned(bytesOf(output)), .written = true, .noalias = !residual});
   return infos;
 }
@@ -127,7 +127,9 @@ void ProductEmitter::finishBlock(Value row, Value block, Shape shape, unsigned n
         result = kernel.mul(result, results[1]);
       Value position = kernel.add(kernel.mul(kernel.add(row, r), product.n), column);
       if (product.residual)
-        result = kernel.add(result, load(Element::F32, kernel.at(residualOperand(), kernel.mul(position, 4))));
+        result = kernel.add(result,
+                            load(product.residualElement,
+                                 kernel.at(residualOperand(), kernel.mul(position, bytesOf(product.residualElement)))));
       Value address = kernel.at(outputOperand(), kernel.mul(position, bytesOf(product.output)));
       if (mask)
         kernel.storeF32(product.output, result, address, mask);

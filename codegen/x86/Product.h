@@ -21,6 +21,8 @@ struct Product {
   Element input, weight, output;
   /// What is added to the sums, before and after the activation.
   bool bias, residual;
+  /// Element type of the residual.
+  Element residualElement;
   /// What the sums, or those of the gate, go through.
   std::optional<Activation> activation;
   /// The activated sums are multiplied by those of a second weight.

@@ -94,6 +94,22 @@ struct SelectSpec {
   Element element;
 };
 
+/// How rows become one.
+enum class Pooling { Mean, First, Last, Max };
+
+/// output[s, :] = the mean, the first, the last or, column by column, the greatest of the rows input[r, :] with
+/// first[s] <= r < first[s] + count[s]. Sums are one chain over ascending rows; NaN is greater than all numbers.
+///
+/// Operands: input, first (int32[S]), count (int32[S], at least 1), output.
+struct PoolSpec {
+  /// Elements of a row.
+  int64_t columns;
+  /// Which.
+  Pooling pooling;
+  /// Element types.
+  Element input, output;
+};
+
 /// output[t, i] = factor * cos(a), output[t, frequencies + i] = factor * sin(a), where a = positions[t] *
 /// frequencies[i] rounded to f32. Cosine and sine are within 2 units of the last place for |a| <= 2^20.
 ///
@@ -138,6 +154,9 @@ KernelInfo emitEmbed(mlir::ModuleOp module, const Variant &variant, llvm::String
 
 /// Adds the kernel to the module under that name.
 KernelInfo emitSelect(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name, const SelectSpec &spec);
+
+/// Adds the kernel to the module under that name.
+KernelInfo emitPool(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name, const PoolSpec &spec);
 
 /// Adds the kernel to the module under that name.
 KernelInfo emitRopeTable(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,

@@ -11,6 +11,10 @@ StepRunner::StepRunner(const kerf_library &library, const kerf_program &program,
   workItems.resize(program.work_list_count);
   for (auto [number, ids] : llvm::enumerate(sequences)) {
     const int64_t row = this->ids.size(), length = ids.size();
+    if (length) {
+      firstRows.push_back(int32_t(row));
+      rowCounts.push_back(int32_t(length));
+    }
     for (int64_t position = 0; position < length; ++position) {
       this->ids.push_back(ids[position]);
       positions.push_back(int32_t(position));
@@ -26,7 +30,7 @@ StepRunner::StepRunner(const kerf_library &library, const kerf_program &program,
   }
   extents[KERF_EXTENT_ONE] = 1;
   extents[KERF_EXTENT_TOKENS] = ids.size();
-  extents[KERF_EXTENT_SEQUENCES] = sequences.size();
+  extents[KERF_EXTENT_SEQUENCES] = firstRows.size();
   extents[KERF_EXTENT_LOGIT_ROWS] = logitRows.size();
   extents[KERF_EXTENT_WORK_ITEMS] = workItems.empty() ? 0 : workItems.front().size();
   for (uint32_t group = 0; group < library.group_count; ++group)
@@ -85,6 +89,10 @@ void *StepRunner::resolve(const kerf_operand &operand) {
     return positions.data();
   case KERF_STEP_LOGIT_ROWS:
     return logitRows.data();
+  case KERF_STEP_FIRST_ROWS:
+    return firstRows.data();
+  case KERF_STEP_ROW_COUNTS:
+    return rowCounts.data();
   case KERF_STEP_WORK_ITEMS:
     return workItems[operand.plane].data();
   case KERF_STEP_SLOTS:

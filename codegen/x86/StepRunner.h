@@ -51,7 +51,7 @@ private:
   const kerf_variant &variant;
   llvm::ArrayRef<const void *> weights;
   std::array<int64_t, KERF_EXTENT_COUNT> extents{};
-  std::vector<int32_t> ids, positions, logitRows;
+  std::vector<int32_t> ids, positions, logitRows, firstRows, rowCounts;
   std::vector<std::vector<kerf_work_item>> workItems;
   std::vector<Group> groups;
   std::vector<Buffer> slots, results;

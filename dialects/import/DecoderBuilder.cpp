@@ -6,7 +6,12 @@
 //                                                     └ append → C (keys, values)
 //   residual stream f32 ─ norm → C ─ gate, up → f32 ─ gate → C ─ down → f32 ─ add → f32
 //
-// Without rope the product rounds the queries; an MLP without a gate has an activation in its place.
+// Without rope the product rounds the queries; an MLP without a gate has an activation in its place. Where norms follow
+// the sums, what they give is both the next residual and what the next linear reads, so the residual stream is of type
+// C:
+//
+//   residual stream C ─ q, k, v … o → f32 ─ add → f32 ─ norm → C ─ up → f32 ─ activation → C ─ down → f32 ─ add, norm →
+//   C
 // What a linear reads is of type C; what it writes stays f32 until the next op has used it, so that fusing the two
 // changes no number.
 //
@@ -55,7 +60,7 @@ private:
   Value norm(const Twine &name, const Twine &tensor, Value input, Type result);
   Value headNorm(const Twine &name, const Twine &tensor, Value input);
   Value add(const Twine &name, Value lhs, Value rhs);
-  Value embed(const Twine &name, const Twine &tensor, StepField ids);
+  Value embed(const Twine &name, Value table, StepField ids);
   Value projection(const std::string &name, const std::string &tensors, Value input, char which, Type result);
   Value rope(const Twine &name, Value input, Type result);
   Value &workList(int64_t window);
@@ -64,7 +69,12 @@ private:
   Value attention(const std::string &name, const std::string &tensors, Value input, int64_t layer, Value &cache);
   Value mlp(const std::string &name, const std::string &tensors, Value input);
   std::pair<Value, Value> layer(int64_t index, Value hidden, Value cache);
+  /// Begins a program whose result has that many columns; gives its cache.
+  Value begin(ModuleOp module, StringRef name, int64_t columns);
+  /// From the tokens of the step to what the last layer gives.
+  Value layers(Value &cache);
   void step(ModuleOp module);
+  void encode(ModuleOp module);
 
   const DecoderConfig &config;
   const Checkpoint &checkpoint;
@@ -158,13 +168,12 @@ Value DecoderBuilder::add(const Twine &name, Value lhs, Value rhs) {
   return AddOp::create(b, at(name), init.getType(), lhs, rhs, init);
 }
 
-Value DecoderBuilder::embed(const Twine &name, const Twine &tensor, StepField ids) {
+Value DecoderBuilder::embed(const Twine &name, Value table, StepField ids) {
   Location loc = at(name);
   auto indices = RankedTensorType::get({ShapedType::kDynamic}, b.getI32Type());
   Value which = BatchFieldOp::create(b, loc, indices, ids, batch);
-  Value rows = weight(name + ".weight", tensor + ".weight");
   Value init = empty(loc, config.hidden, f32);
-  return EmbedOp::create(b, loc, init.getType(), which, rows, init);
+  return EmbedOp::create(b, loc, init.getType(), which, table, init);
 }
 
 /// The linear `which` of q, k and v, with the norm of each head of queries and keys where there is one.
@@ -204,7 +213,7 @@ Value DecoderBuilder::attention(const std::string &name, const std::string &tens
   Value value = projection(name, tensors, input, 'v', f32);
 
   auto group = FlatSymbolRefAttr::get(b.getContext(), "kv");
-  IntegerAttr plane = b.getI64IntegerAttr(layer);
+  IntegerAttr plane = b.getI64IntegerAttr(config.encoder ? 0 : layer);
   cache = KvAppendOp::create(b, at(name + ".append"), cache.getType(), key, value, batch, cache, group, plane);
   Location loc = at(name);
   Value init = empty(loc, config.heads * config.headDim, compute);
@@ -260,10 +269,16 @@ std::pair<Value, Value> DecoderBuilder::layer(int64_t index, Value hidden, Value
   Block *body = b.createBlock(&op.getBody(), {}, types, {loc, loc});
   hidden = body->getArgument(0);
   cache = body->getArgument(1);
-  Value input = norm(name + ".attn.norm", tensors + names.attentionNorm, hidden, compute);
+  const std::string attentionNorm = tensors + names.attentionNorm.str(), mlpNorm = tensors + names.mlpNorm.str();
+  const bool before = !config.normAfter;
+  Value input = before ? norm(name + ".attn.norm", attentionNorm, hidden, compute) : hidden;
   hidden = add(name + ".attn.residual", hidden, attention(name + ".attn", tensors, input, index, cache));
-  input = norm(name + ".mlp.norm", tensors + names.mlpNorm, hidden, compute);
+  if (!before)
+    hidden = norm(name + ".attn.norm", attentionNorm, hidden, compute);
+  input = before ? norm(name + ".mlp.norm", mlpNorm, hidden, compute) : hidden;
   hidden = add(name + ".mlp.residual", hidden, mlp(name + ".mlp", tensors, input));
+  if (!before)
+    hidden = norm(name + ".mlp.norm", mlpNorm, hidden, compute);
   YieldOp::create(b, loc, ValueRange{hidden, cache});
   return {op.getResult(0), op.getResult(1)};
 }
@@ -280,35 +295,55 @@ void DecoderBuilder::ropeTable() {
   table = RopeTableOp::create(b, loc, init.getType(), positions, angles, b.getF64FloatAttr(rope.attentionFactor), init);
 }
 
-void DecoderBuilder::step(ModuleOp module) {
-  Location loc = at("step");
+Value DecoderBuilder::begin(ModuleOp module, StringRef name, int64_t columns) {
+  Location loc = at(name);
   auto cacheType = CacheType::get(b.getContext());
   Type inputs[] = {BatchType::get(b.getContext()), cacheType};
-  Type outputs[] = {RankedTensorType::get({ShapedType::kDynamic, config.vocab}, f32), cacheType};
-  auto function = func::FuncOp::create(b, loc, "step", b.getFunctionType(inputs, outputs));
+  Type outputs[] = {RankedTensorType::get({ShapedType::kDynamic, columns}, f32), cacheType};
+  auto function = func::FuncOp::create(b, loc, name, b.getFunctionType(inputs, outputs));
   atWeights.setInsertionPoint(function);
   Block *body = function.addEntryBlock();
   b.setInsertionPointToStart(body);
   batch = body->getArgument(0);
-  Value cache = body->getArgument(1);
-
-  const DecoderNames &names = config.names;
   rows = ExtentOp::create(b, loc, Extent::Tokens, batch);
   for (int64_t window : config.windows)
     workList(window);
   for (auto &[window, list] : work) {
     Attribute mask = window ? Attribute(WindowAttr::get(b.getContext(), window)) : CausalAttr::get(b.getContext());
+    if (config.encoder)
+      mask = BidirectionalAttr::get(b.getContext());
     list = WorkListOp::create(b, loc, batch, FlatSymbolRefAttr::get(b.getContext(), "kv"), mask);
   }
-  Value hidden = embed("embed", names.prefix + names.embedding, StepField::TokenIds);
-  if (config.rope)
-    ropeTable();
-  else
-    hidden = add("embed.sum", hidden, embed("positions", names.prefix + names.positions, StepField::Positions));
+  return body->getArgument(1);
+}
 
+Value DecoderBuilder::layers(Value &cache) {
+  const DecoderNames &names = config.names;
+  Value hidden =
+      embed("embed", weight("embed.weight", names.prefix + names.embedding + ".weight"), StepField::TokenIds);
+  if (config.rope) {
+    ropeTable();
+  } else {
+    Attribute positions = take(names.prefix + names.positions + ".weight");
+    // A text is one segment, so every token adds the first type: to its position, while packing.
+    if (config.tokenTypes)
+      positions =
+          SumAttr::get(b.getContext(), positions,
+                       SliceAttr::get(b.getContext(), 0, 0, 1, take(names.prefix + names.tokenTypes + ".weight")));
+    hidden = add("embed.sum", hidden, embed("positions", symbol("positions.weight", positions), StepField::Positions));
+  }
+  if (!names.embeddingNorm.empty())
+    hidden = norm("embed.norm", names.prefix + names.embeddingNorm, hidden, config.normAfter ? compute : f32);
   for (int64_t index = 0; index < config.layers; ++index)
     std::tie(hidden, cache) = layer(index, hidden, cache);
+  return hidden;
+}
 
+void DecoderBuilder::step(ModuleOp module) {
+  Location loc = at("step");
+  const DecoderNames &names = config.names;
+  Value cache = begin(module, "step", config.vocab);
+  Value hidden = layers(cache);
   // Rows are chosen before the norm: most rows of a prompt want no logits.
   Location select = at("select");
   rows = ExtentOp::create(b, select, Extent::LogitRows, batch);
@@ -325,14 +360,56 @@ void DecoderBuilder::step(ModuleOp module) {
   func::ReturnOp::create(b, loc, ValueRange{logits, cache});
 }
 
+static kerf::Pooling toOp(SentencePooling pooling) {
+  switch (pooling) {
+  case SentencePooling::Mean:
+    return Pooling::Mean;
+  case SentencePooling::First:
+    return Pooling::First;
+  case SentencePooling::Last:
+    return Pooling::Last;
+  case SentencePooling::Max:
+    return Pooling::Max;
+  }
+  llvm_unreachable("all poolings are named above");
+}
+
+void DecoderBuilder::encode(ModuleOp module) {
+  Location loc = at("encode"), pool = at("pool");
+  Value cache = begin(module, "encode", config.hidden);
+  Value hidden = layers(cache);
+  auto indices = RankedTensorType::get({ShapedType::kDynamic}, b.getI32Type());
+  rows = ExtentOp::create(b, pool, Extent::Sequences, batch);
+  Value first = BatchFieldOp::create(b, pool, indices, StepField::FirstRows, batch);
+  Value count = BatchFieldOp::create(b, pool, indices, StepField::RowCounts, batch);
+  Value init = empty(pool, config.hidden, f32);
+  Value vectors = PoolOp::create(b, pool, init.getType(), toOp(options.sentence.pooling), hidden, first, count, init);
+  if (options.sentence.normalize) {
+    // x / |x| is the root mean square norm of x with a gain of 1 / sqrt(columns).
+    Location normalize = at("normalize");
+    auto type = RankedTensorType::get({config.hidden}, f32);
+    auto gain = DenseElementsAttr::get(type, float(1 / std::sqrt(double(config.hidden))));
+    Value scale = symbol("normalize.scale", LiteralAttr::get(b.getContext(), gain));
+    init = empty(normalize, config.hidden, f32);
+    vectors = RmsNormOp::create(b, normalize, init.getType(), vectors, scale,
+                                b.getF64FloatAttr(1e-24 / double(config.hidden)), init);
+  }
+  func::ReturnOp::create(b, loc, ValueRange{vectors, cache});
+}
+
 OwningOpRef<ModuleOp> DecoderBuilder::build() {
   OwningOpRef<ModuleOp> module = ModuleOp::create(at(options.name));
   b.setInsertionPointToStart(module->getBody());
   Location loc = at("model");
   ModelOp::create(b, loc, options.name, config.architecture, checkpoint.directory(), options.context, config.vocab,
                   config.hidden, config.layers);
-  KvGroupOp::create(b, at("kv"), "kv", config.layers, config.kvHeads, config.headDim, kPageSize, compute);
-  step(*module);
+  // The keys of an encoder's layer are read in that layer and never again, so that one plane serves all.
+  int64_t planes = config.encoder ? 1 : config.layers;
+  KvGroupOp::create(b, at("kv"), "kv", planes, config.kvHeads, config.headDim, kPageSize, compute);
+  if (config.encoder)
+    encode(*module);
+  else
+    step(*module);
   return module;
 }
 
@@ -343,6 +420,9 @@ llvm::Expected<OwningOpRef<ModuleOp>> kerf::buildDecoder(MLIRContext &context, c
   constexpr int64_t maxHeadDim = 2 * 4096, maxElements = int64_t{1} << 48;
   if (config.headDim > maxHeadDim)
     return importError("config.json: head_dim must be at most " + Twine(maxHeadDim) + ", got " + Twine(config.headDim));
+  if (options.sentence.normalize && config.hidden > maxHeadDim / 2)
+    return importError("config.json: hidden_size must be at most " + Twine(maxHeadDim / 2) +
+                       " where vectors are normalized, got " + Twine(config.hidden));
   for (const ExpectedTensor &tensor : expectedTensors(config)) {
     const TensorInfo &info = *checkpoint.find(tensor.name)->info;
     uint64_t elements = info.bytes / (info.dtype == DType::F32 ? 4 : 2);

@@ -3,6 +3,7 @@
 #define KERF_DIALECTS_IMPORT_DECODERBUILDER_H
 
 #include "dialects/import/DecoderConfig.h"
+#include "dialects/import/Sentence.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 
@@ -18,6 +19,8 @@ struct DecoderBuildOptions {
   int64_t context;
   /// Type of what linears read, of rotated queries and of kept keys and values; f32 or bf16.
   mlir::FloatType computeType;
+  /// How an encoder makes a vector of a text.
+  SentenceConfig sentence;
 };
 
 /// The module of a decoder whose weights have passed `verifyTensors`. The program consists of primitive ops; the

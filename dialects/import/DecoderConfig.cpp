@@ -10,9 +10,9 @@
 using namespace kerf;
 using namespace llvm;
 
-static const DecoderArchitecture *const kArchitectures[] = {&llamaArchitecture,     &mistralArchitecture,
-                                                            &ministralArchitecture, &qwen2Architecture,
-                                                            &qwen3Architecture,     &gpt2Architecture};
+static const DecoderArchitecture *const kArchitectures[] = {
+    &llamaArchitecture, &mistralArchitecture, &ministralArchitecture, &qwen2Architecture,
+    &qwen3Architecture, &gpt2Architecture,    &bertArchitecture};
 
 static std::string knownArchitectures() {
   return join(map_range(kArchitectures, [](const DecoderArchitecture *known) { return known->name.str(); }), ", ");

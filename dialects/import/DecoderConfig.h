@@ -34,7 +34,10 @@ struct DecoderNames {
   std::string prefix = "model.";
   /// The whole prefix may be missing, as where the model was saved without its head.
   bool prefixOptional = false;
-  llvm::StringRef embedding = "embed_tokens", positions, layers = "layers";
+  llvm::StringRef embedding = "embed_tokens", positions, tokenTypes;
+  /// Empty where the embedding has no norm.
+  llvm::StringRef embeddingNorm;
+  llvm::StringRef layers = "layers";
   llvm::StringRef attentionNorm = "input_layernorm";
   llvm::StringRef query = "self_attn.q_proj", key = "self_attn.k_proj", value = "self_attn.v_proj";
   /// One tensor in place of the three; empty where they are three.
@@ -45,7 +48,8 @@ struct DecoderNames {
   llvm::StringRef norm = "norm", head = "lm_head";
 };
 
-/// A decoder-only transformer: embedding, `layers` times (norm, attention, norm, MLP), norm, logits.
+/// A decoder: embedding, `layers` times (norm, attention, norm, MLP), norm, logits; or an encoder: embedding and norm,
+/// `layers` times (attention, norm, MLP, norm), one vector for each text.
 struct DecoderConfig {
   /// Class that transformers loads it with: `LlamaForCausalLM`.
   std::string architecture;
@@ -53,6 +57,12 @@ struct DecoderConfig {
   DecoderNames names;
   /// The matrices of layers are stored as `[in features, out features]`.
   bool transposedLinears = false;
+  /// Every token sees its whole text, and what comes out is a vector for each text.
+  bool encoder = false;
+  /// Norms follow the sums at the end of attention and MLP, in place of what goes into them.
+  bool normAfter = false;
+  /// Rows of the table whose first one is added to the embedding of every token of a text; 0 where there is none.
+  int64_t tokenTypes = 0;
   /// Rows of the embedding.
   int64_t vocab = 0;
   /// Width of the residual stream.
@@ -125,6 +135,8 @@ extern const DecoderArchitecture qwen2Architecture;
 extern const DecoderArchitecture qwen3Architecture;
 /// GPT-2: learned positions, layer norms, one transposed projection to queries, keys and values.
 extern const DecoderArchitecture gpt2Architecture;
+/// BERT as an encoder of texts.
+extern const DecoderArchitecture bertArchitecture;
 
 /// Reads `document`, a config.json, with the reader its `architectures` names. Every key is read, added to `ignored`
 /// with a reason, or refused by name; all problems come in one error.

@@ -32,6 +32,10 @@ std::vector<ExpectedTensor> kerf::expectedTensors(const DecoderConfig &config) {
   table(names.prefix + names.embedding, config.vocab, config.tiedEmbeddings);
   if (!config.rope)
     table(names.prefix + names.positions, config.maxPositions, false);
+  if (config.tokenTypes)
+    table(names.prefix + names.tokenTypes, config.tokenTypes, false);
+  if (!names.embeddingNorm.empty())
+    norm(names.prefix + names.embeddingNorm, config.hidden, config.norm);
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     std::string prefix = (names.prefix + names.layers + "." + Twine(layer) + ".").str();
     norm(prefix + names.attentionNorm, config.hidden, config.norm);
@@ -53,6 +57,8 @@ std::vector<ExpectedTensor> kerf::expectedTensors(const DecoderConfig &config) {
     linear(prefix + names.up, config.intermediate, config.hidden, config.mlpBias);
     linear(prefix + names.down, config.hidden, config.intermediate, config.mlpBias);
   }
+  if (config.encoder)
+    return result;
   norm(names.prefix + names.norm, config.hidden, config.norm);
   if (!config.tiedEmbeddings)
     table(names.head, config.vocab, true);
@@ -72,6 +78,10 @@ static StringRef reasonToIgnore(const DecoderConfig &config, StringRef name) {
     return "tie_word_embeddings is true: transformers uses the embedding's weight too";
   if (name.ends_with(".rotary_emb.inv_freq"))
     return "computed from config.json, as in transformers";
+  if (config.encoder && name.ends_with("embeddings.position_ids"))
+    return "the numbers from 0 on";
+  if (config.encoder && name.starts_with((config.names.prefix + "pooler.")))
+    return "of the pooler, which vectors of pooled rows do not use";
   if (name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias"))
     return "the causal mask, which transformers makes anew";
   return "";

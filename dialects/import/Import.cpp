@@ -73,6 +73,28 @@ static llvm::Expected<FloatType> chooseComputeType(MLIRContext &context, const D
   return f32;
 }
 
+/// How an encoder makes vectors, by the user's choice or by the checkpoint's files. Nothing for a decoder.
+static llvm::Expected<SentenceConfig> chooseSentence(const DecoderConfig &config, const Checkpoint &checkpoint,
+                                                     const ImportOptions &options, std::vector<IgnoredKey> &ignored) {
+  if (!config.encoder) {
+    if (options.pooling || options.normalize)
+      return importError(checkpoint.directory() + ": pooling and normalization must not be chosen for " +
+                         config.architecture + ", which gives logits");
+    return SentenceConfig();
+  }
+  auto stated = readSentenceConfig(checkpoint, config.hidden, ignored);
+  if (!stated)
+    return stated.takeError();
+  if (!*stated && !options.pooling)
+    return importError(checkpoint.directory() +
+                       ": must hold modules.json, as sentence-transformers writes it, to say " +
+                       "how a text becomes one vector, got none; choose with --pooling=mean, first, last or max");
+  SentenceConfig sentence = stated->value_or(SentenceConfig());
+  sentence.pooling = options.pooling.value_or(sentence.pooling);
+  sentence.normalize = options.normalize.value_or(sentence.normalize);
+  return sentence;
+}
+
 llvm::Expected<OwningOpRef<ModuleOp>> kerf::importCheckpoint(MLIRContext &context, const Checkpoint &checkpoint,
                                                              const ImportOptions &options,
                                                              std::vector<IgnoredKey> &ignored) {
@@ -88,7 +110,11 @@ llvm::Expected<OwningOpRef<ModuleOp>> kerf::importCheckpoint(MLIRContext &contex
   if (name.find('\0') != std::string::npos || !kerf_model_name_valid(name.c_str()))
     return importError("the model name must be 1 to " + Twine(KERF_MODEL_NAME_MAX) +
                        " letters, digits, '.', '_' and '-' and begin with a letter, digit or '_', got '" + name + "'");
-  int64_t longest = options.context.value_or(config->maxPositions);
+  llvm::Expected<SentenceConfig> sentence = chooseSentence(*config, checkpoint, options, ignored);
+  if (!sentence)
+    return sentence.takeError();
+  int64_t stated = std::min(sentence->maxTokens.value_or(config->maxPositions), config->maxPositions);
+  int64_t longest = options.context.value_or(stated);
   if (longest < 1 || longest > config->maxPositions)
     return importError("the context must be from 1 to the " + Twine(config->maxPositions) +
                        " tokens (max_position_embeddings) that the checkpoint was made for, got " + Twine(longest));
@@ -97,7 +123,7 @@ llvm::Expected<OwningOpRef<ModuleOp>> kerf::importCheckpoint(MLIRContext &contex
     return computeType.takeError();
 
   context.loadDialect<KerfDialect, func::FuncDialect, tensor::TensorDialect>();
-  auto module = buildDecoder(context, *config, checkpoint, {name, longest, *computeType});
+  auto module = buildDecoder(context, *config, checkpoint, {name, longest, *computeType, *sentence});
   if (module && failed(verify(**module)))
     return importError("the module built from " + checkpoint.directory() + " is not valid; this is a bug of Kerf");
   return module;

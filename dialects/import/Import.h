@@ -3,6 +3,7 @@
 #define KERF_DIALECTS_IMPORT_IMPORT_H
 
 #include "dialects/import/Checkpoint.h"
+#include "dialects/import/Sentence.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 
@@ -19,11 +20,16 @@ struct ImportOptions {
   std::optional<DType> computeType;
   /// Longest sequence, in tokens; the checkpoint's own limit where absent, which it may not exceed.
   std::optional<int64_t> context;
+  /// How an encoder makes a vector of a text; where absent, as the files of sentence-transformers say.
+  std::optional<SentencePooling> pooling;
+  /// Whether an encoder's vectors get length 1; where absent, as those files say, and no where there are none.
+  std::optional<bool> normalize;
   /// Name of the compiled model, by the rule of kerf/names.h; made from the directory's name where empty.
   std::string name;
 };
 
-/// The model of `checkpoint` as a module: `kerf.model`, one KV group, its weights as symbols and the program @step.
+/// The model of `checkpoint` as a module: `kerf.model`, one KV group, its weights as symbols and its program, @step or
+/// @encode.
 /// Loads the dialects it needs into `context`. Weight data are not read, so the module's size depends on the number of
 /// layers only. Keys and tensors that have no effect are added to `ignored`; a choice that the user may not expect is a
 /// warning. Fails with everything that is wrong with the checkpoint.

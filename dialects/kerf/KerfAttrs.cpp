@@ -173,6 +173,25 @@ void TransposeAttr::walkTensors(function_ref<void(StringRef)> visit) const {
   cast<SourceAttrInterface>(getValue()).walkTensors(visit);
 }
 
+LogicalResult SumAttr::verify(function_ref<InFlightDiagnostic()> emitError, Attribute value, Attribute row) {
+  for (Attribute part : {value, row}) {
+    auto source = dyn_cast<SourceAttrInterface>(part);
+    if (!source || source.getShape().size() != 2 || !isa<FloatType>(source.getElementType()))
+      return emitError() << "sum must be of two matrices of floats, got " << part;
+  }
+  SmallVector<int64_t> shape = cast<SourceAttrInterface>(row).getShape();
+  int64_t columns = cast<SourceAttrInterface>(value).getShape()[1];
+  if (shape[0] != 1 || shape[1] != columns)
+    return emitError() << "sum must add one row of " << columns << " columns, got " << row;
+  return success();
+}
+SmallVector<int64_t> SumAttr::getShape() const { return cast<SourceAttrInterface>(getValue()).getShape(); }
+Type SumAttr::getElementType() const { return Float32Type::get(getContext()); }
+void SumAttr::walkTensors(function_ref<void(StringRef)> visit) const {
+  cast<SourceAttrInterface>(getValue()).walkTensors(visit);
+  cast<SourceAttrInterface>(getRow()).walkTensors(visit);
+}
+
 LogicalResult LiteralAttr::verify(function_ref<InFlightDiagnostic()> emitError, DenseElementsAttr value) {
   if (value.getNumElements() > 4096)
     return emitError() << "literal must have at most 4096 elements, got " << value.getNumElements()

@@ -49,7 +49,9 @@ def Kerf_StepField : Kerf_Enum<"StepField", "an array of the step", [
   I32EnumAttrCase<"WorkItems", 3, "work_items">,
   I32EnumAttrCase<"Slots", 4, "slots">,
   I32EnumAttrCase<"PageBegin", 5, "page_begin">,
-  I32EnumAttrCase<"Pages", 6, "pages">
+  I32EnumAttrCase<"Pages", 6, "pages">,
+  I32EnumAttrCase<"FirstRows", 7, "first_rows">,
+  I32EnumAttrCase<"RowCounts", 8, "row_counts">
 ]>;
 def Kerf_StepFieldAttr : EnumAttr<Kerf_Dialect, Kerf_StepField, "step_field">;
 
@@ -66,6 +68,14 @@ def Kerf_Activation : Kerf_Enum<"Activation", "an activation function", [
   I32EnumAttrCase<"Relu", 3, "relu">
 ]>;
 def Kerf_ActivationAttr : EnumAttr<Kerf_Dialect, Kerf_Activation, "activation">;
+
+def Kerf_Pooling : Kerf_Enum<"Pooling", "how the rows of a sequence become one", [
+  I32EnumAttrCase<"Mean", 0, "mean">,
+  I32EnumAttrCase<"First", 1, "first">,
+  I32EnumAttrCase<"Last", 2, "last">,
+  I32EnumAttrCase<"Max", 3, "max">
+]>;
+def Kerf_PoolingAttr : EnumAttr<Kerf_Dialect, Kerf_Pooling, "pooling">;
 
 //===----------------------------------------------------------------------===//
 // Formats
@@ -132,6 +142,18 @@ def Kerf_TransposeAttr : Kerf_SourceAttr<"Transpose", "transpose"> {
   let summary = "A matrix with its two axes exchanged";
   let parameters = (ins "::mlir::Attribute":$value);
   let assemblyFormat = "`<` $value `>`";
+  let genVerifyDecl = 1;
+}
+
+def Kerf_SumAttr : Kerf_SourceAttr<"Sum", "sum"> {
+  let summary = "The sum of a matrix and one row, in f32";
+  let description = [{
+    `value[i, j] + row[0, j]`: both widened to f32, which the sum keeps.
+
+    Example: `#kerf.sum<#kerf.take<"a" : tensor<512x384xf16>>, #kerf.slice<0, 0, 1, #kerf.take<"b" : tensor<2x384xf16>>>>`
+  }];
+  let parameters = (ins "::mlir::Attribute":$value, "::mlir::Attribute":$row);
+  let assemblyFormat = "`<` $value `,` $row `>`";
   let genVerifyDecl = 1;
 }
 

@@ -6,9 +6,17 @@ using namespace kerf;
 
 LogicalResult BatchFieldOp::verify() {
   // C1
-  if (getField() != StepField::TokenIds && getField() != StepField::Positions && getField() != StepField::LogitRows)
-    return emitOpError("field must be token_ids, positions or logit_rows, got ") << stringifyStepField(getField());
-  return success();
+  switch (getField()) {
+  case StepField::TokenIds:
+  case StepField::Positions:
+  case StepField::LogitRows:
+  case StepField::FirstRows:
+  case StepField::RowCounts:
+    return success();
+  default:
+    return emitOpError("field must be token_ids, positions, logit_rows, first_rows or row_counts, got ")
+           << stringifyStepField(getField());
+  }
 }
 
 LogicalResult WorkListOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
@@ -47,4 +55,19 @@ Cost EmbedOp::getCost() {
   // Only the rows that are asked for are read.
   LinearForm rows = getRows(getInit()) * getRowBytes(getTable().getType());
   return {rows + getBytes(getInit()) + getBytes(getIds()), {}};
+}
+
+LogicalResult PoolOp::verify() {
+  // C1
+  auto input = getInput().getType(), init = getInit().getType();
+  if (input.getDimSize(1) != init.getDimSize(1))
+    return emitOpError("init must have the columns of ") << input << ", got " << init;
+  return success();
+}
+
+Cost PoolOp::getCost() {
+  bool all = getPooling() == Pooling::Mean || getPooling() == Pooling::Max;
+  LinearForm read = all ? getBytes(getInput()) : getRows(getInit()) * getRowBytes(getInput().getType());
+  LinearForm operations = all ? getRows(getInput()) * getInput().getType().getDimSize(1) : LinearForm{};
+  return {read + getBytes(getFirst()) + getBytes(getCount()) + getBytes(getInit()), operations};
 }

@@ -20,8 +20,8 @@ def Kerf_ExtentOp : Kerf_Op<"extent", [Pure]> {
 def Kerf_BatchFieldOp : Kerf_Op<"batch_field", [Pure]> {
   let summary = "An array of the step as a tensor";
   let description = [{
-    - C1: `field` is `token_ids`, `positions` or `logit_rows`; what belongs to a KV group is reached through its
-      work list.
+    - C1: `field` is `token_ids`, `positions`, `logit_rows`, `first_rows` or `row_counts`; what belongs to a KV group is
+      reached through its work list.
 
     Example:
     ```mlir
@@ -91,6 +91,30 @@ def Kerf_EmbedOp : Kerf_TensorOp<"embed"> {
   let results = (outs Kerf_Matrix:$result);
   let assemblyFormat = [{
     $ids `,` $table `outs` `(` $init `:` type($init) `)` attr-dict `:` type($ids) `,` type($table)
+  }];
+}
+
+def Kerf_PoolOp : Kerf_TensorOp<"pool"> {
+  let summary = "One row of the rows of each sequence";
+  let description = [{
+    Over the rows `i` of `input` from `first[s]` up to `first[s] + count[s]`: `result[s, :]` is their mean, the first, the
+    last, or the maximum in each column, where NaN is greater than all numbers. Sums run in f32 over ascending rows and
+    are divided once; the result is rounded once to the element type of `init`. Counts are at least 1.
+
+    - C1: `input` and `init` have the same columns.
+
+    Example:
+    ```mlir
+    %y = kerf.pool mean %x, %first, %count outs(%init : tensor<?x384xf32>)
+           : tensor<?x384xf32>, tensor<?xi32>, tensor<?xi32>
+    ```
+  }];
+  let arguments = (ins Kerf_PoolingAttr:$pooling, Kerf_Matrix:$input, Kerf_Indices:$first, Kerf_Indices:$count,
+                       Kerf_Matrix:$init);
+  let results = (outs Kerf_Matrix:$result);
+  let assemblyFormat = [{
+    $pooling $input `,` $first `,` $count `outs` `(` $init `:` type($init) `)` attr-dict `:`
+    type($input) `,` type($first) `,` type($count)
   }];
 }
 

@@ -63,8 +63,12 @@ LinearForm kerf::getRows(Value value) {
       value = layer.getInputs()[argument.getArgNumber()];
       continue;
     }
-    if (auto field = dyn_cast<BatchFieldOp>(op))
-      return LinearForm::of(1, field.getField() == StepField::LogitRows ? KERF_EXTENT_LOGIT_ROWS : KERF_EXTENT_TOKENS);
+    if (auto field = dyn_cast<BatchFieldOp>(op)) {
+      bool ofSequences = field.getField() == StepField::FirstRows || field.getField() == StepField::RowCounts;
+      return LinearForm::of(1, field.getField() == StepField::LogitRows ? KERF_EXTENT_LOGIT_ROWS
+                               : ofSequences                            ? KERF_EXTENT_SEQUENCES
+                                                                        : KERF_EXTENT_TOKENS);
+    }
     if (auto empty = dyn_cast<tensor::EmptyOp>(op))
       return getIndexForm(empty.getDynamicSizes().front());
     if (auto slot = dyn_cast<SlotOp>(op); slot && !slot.getSizes().empty())

@@ -49,6 +49,9 @@ Follow getFollow(SelectOp op, OpOperand &operand) {
 Follow getFollow(EmbedOp op, OpOperand &operand) {
   return &operand == &op.getIdsMutable() ? Follow::Rows : Follow::Whole;
 }
+Follow getFollow(PoolOp op, OpOperand &operand) {
+  return &operand == &op.getInputMutable() ? Follow::Whole : Follow::Rows;
+}
 Follow getFollow(LinearOp op, OpOperand &operand) {
   if (&operand == &op.getInputMutable())
     return Follow::Rows;
@@ -146,6 +149,7 @@ FailureOr<TilingResult> tiled(OpTy op, OpBuilder &builder, ArrayRef<OpFoldResult
 
 KERF_TILING(SelectOp)
 KERF_TILING(EmbedOp)
+KERF_TILING(PoolOp)
 KERF_TILING(LinearOp)
 KERF_TILING(GatedLinearOp)
 KERF_TILING(RmsNormOp)

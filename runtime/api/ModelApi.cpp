@@ -89,6 +89,12 @@ kerf_code kerf_model_get_info(const kerf_model *model, kerf_model_info *info, ke
     for (const kerf_cache_group &group : m.terms().groups)
       value.cache_bytes_per_token += (group.page_bytes * group.planes + group.page_size - 1) / group.page_size;
     value.build_id = m.library().build_id;
+    for (const kerf_program &program : programsOf(m.library()))
+      for (const kerf_result &result : resultsOf(program)) {
+        value.generates |= result.kind == KERF_RESULT_LOGITS;
+        if (result.kind == KERF_RESULT_VECTORS)
+          value.vector = result.columns;
+      }
     writeStruct(info, value, "kerf_model_info");
   });
 }

@@ -43,7 +43,7 @@ public:
   struct GroupArrays {
     int32_t *slots, *pageBegin, *pages;
   };
-  int32_t *ids = nullptr, *positions = nullptr, *logitRows = nullptr;
+  int32_t *ids = nullptr, *positions = nullptr, *logitRows = nullptr, *firstRows = nullptr, *rowCounts = nullptr;
   std::vector<kerf_work_item *> workItems; ///< by work list; programs use the first ones
   std::vector<GroupArrays> groups;
   std::vector<Extents> extents; ///< sizes of the step, by work list; at least one

@@ -76,6 +76,8 @@ void Plan::layOutStep(const Model &model) {
   ids = carver.take<int32_t>(ceilings.tokens);
   positions = carver.take<int32_t>(ceilings.tokens);
   logitRows = carver.take<int32_t>(ceilings.logitRows);
+  firstRows = carver.take<int32_t>(ceilings.sequences);
+  rowCounts = carver.take<int32_t>(ceilings.sequences);
   for (uint32_t list = 0; list < workLists(model.terms()); ++list)
     workItems.push_back(carver.take<kerf_work_item>(ceilings.workItems));
   extents.resize(std::max<size_t>(1, workItems.size()));
@@ -108,6 +110,10 @@ void *Plan::resolve(const Model &model, const kerf_operand &operand, const Progr
     return positions;
   case KERF_STEP_LOGIT_ROWS:
     return logitRows;
+  case KERF_STEP_FIRST_ROWS:
+    return firstRows;
+  case KERF_STEP_ROW_COUNTS:
+    return rowCounts;
   case KERF_STEP_WORK_ITEMS:
     return workItems[operand.plane];
   case KERF_STEP_SLOTS:

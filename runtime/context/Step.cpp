@@ -161,6 +161,8 @@ void Context::fill(const kerf_step &step, const Counts &counts, const kerf_progr
         plan.logitRows[logitRow++] = int32_t(row + t);
     else if (e.logits == KERF_LOGITS_LAST)
       plan.logitRows[logitRow++] = int32_t(row + e.count - 1);
+    plan.firstRows[member] = int32_t(row);
+    plan.rowCounts[member] = int32_t(e.count);
     row += e.count;
     ++member;
   }

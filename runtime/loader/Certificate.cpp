@@ -130,7 +130,7 @@ uint32_t workLists(const CertificateTerms &terms) {
 
 uint64_t stepArrayBytes(const CertificateTerms &terms, const Ceilings &c) {
   auto ints = [](uint64_t count) { return roundUp(count * sizeof(int32_t), KERF_ALIGNMENT); };
-  uint64_t bytes = 2 * ints(c.tokens) + ints(c.logitRows) +
+  uint64_t bytes = 2 * ints(c.tokens) + ints(c.logitRows) + 2 * ints(c.sequences) +
                    workLists(terms) * roundUp(uint64_t(c.workItems) * sizeof(kerf_work_item), KERF_ALIGNMENT);
   for (const kerf_cache_group &group : terms.groups)
     bytes += ints(c.tokens) + ints(uint64_t(c.sequences) + 1) +

@@ -114,10 +114,10 @@ private:
       limit = library.weight_count;
       break;
     case KERF_OPERAND_STEP:
-      limit = KERF_STEP_PAGES + 1;
-      planes = operand.index >= KERF_STEP_SLOTS        ? library.group_count
-               : operand.index == KERF_STEP_WORK_ITEMS ? program.work_list_count
-                                                       : 1;
+      limit = KERF_STEP_COUNT;
+      planes = operand.index >= KERF_STEP_SLOTS && operand.index <= KERF_STEP_PAGES ? library.group_count
+               : operand.index == KERF_STEP_WORK_ITEMS                              ? program.work_list_count
+                                                                                    : 1;
       break;
     case KERF_OPERAND_CACHE:
       limit = library.group_count;

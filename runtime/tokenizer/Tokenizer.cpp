@@ -150,6 +150,8 @@ void Tokenizer::encodePiece(std::string_view piece, bool first, size_t step, Scr
   }
 }
 
+size_t Tokenizer::suffixSize() const { return table.suffix_ids() ? table.suffix_ids()->size() : 0; }
+
 std::vector<int32_t> Tokenizer::encode(std::string_view text, bool addSpecial, bool parseSpecial) const {
   std::string replaced;
   if (validUtf8Prefix(text) != text.size()) {

@@ -33,6 +33,9 @@ public:
   /// from users). Throws TokenizerError if a split pattern exceeds its limits.
   std::vector<int32_t> encode(std::string_view text, bool addSpecial, bool parseSpecial) const;
 
+  /// How many ids encode() puts behind a text with `addSpecial`.
+  size_t suffixSize() const;
+
   /// The text of `ids`, valid UTF-8; `skipSpecial` leaves special tokens out. Throws TokenizerError on an id outside
   /// the vocabulary.
   std::string decode(std::span<const int32_t> ids, bool skipSpecial) const;

@@ -3,6 +3,8 @@
 
 #include "mlir/AsmParser/AsmParser.h"
 
+#include <bit>
+
 using namespace mlir;
 using namespace kerf;
 using namespace kerf::test;
@@ -74,6 +76,40 @@ TEST_F(SourceTest, TransposesASlice) {
     EXPECT_EQ(evaluate("#kerf.slice<0, 20, 45, #kerf.transpose<#kerf.take<\"d\" : tensor<70x45xf32>>>>", step),
               expected);
   }
+}
+
+TEST_F(SourceTest, AddsARowInF32) {
+  // Row 3 of `d` (f32) to each row of `d`.
+  std::string expected;
+  std::vector<float> addend(45), values(45);
+  std::memcpy(addend.data(), model.row("d", 3).data(), 45 * 4);
+  for (int64_t row = 0; row < 70; ++row) {
+    std::memcpy(values.data(), model.row("d", row).data(), 45 * 4);
+    for (int64_t column = 0; column < 45; ++column)
+      values[column] += addend[column];
+    expected.append(reinterpret_cast<const char *>(values.data()), 45 * 4);
+  }
+  for (int64_t step : {1, 33, 70})
+    EXPECT_EQ(evaluate("#kerf.sum<#kerf.take<\"d\" : tensor<70x45xf32>>, #kerf.slice<0, 3, 4, #kerf.take<\"d\" : "
+                       "tensor<70x45xf32>>>>",
+                       step),
+              expected);
+  // Of bf16 the sum is f32 too.
+  expected.clear();
+  auto wide = [](const std::string &bytes, int64_t column) {
+    uint16_t half;
+    std::memcpy(&half, bytes.data() + 2 * column, 2);
+    return std::bit_cast<float>(uint32_t(half) << 16);
+  };
+  for (int64_t row = 0; row < 37; ++row)
+    for (int64_t column = 0; column < 24; ++column) {
+      const float sum = wide(model.row("a", row), column) + wide(model.row("b", 2), column);
+      expected.append(reinterpret_cast<const char *>(&sum), 4);
+    }
+  EXPECT_EQ(evaluate("#kerf.sum<#kerf.take<\"a\" : tensor<37x24xbf16>>, #kerf.slice<0, 2, 3, #kerf.take<\"b\" : "
+                     "tensor<23x24xbf16>>>>",
+                     5),
+            expected);
 }
 
 TEST_F(SourceTest, Transposes) {

@@ -174,3 +174,17 @@ func.func @multiples(%batch: !kerf.batch, %x: tensor<?x64xf32, #kerf.format<#ker
          : tensor<?x64xf32, #kerf.format<#kerf.dense<bf16>>>, tensor<64x64xbf16>
   return %y, %z : tensor<?x64xf32>, tensor<?x64xf32>
 }
+
+// A mean reads every row of the step, the first row of each sequence one row each; both write one row for each sequence.
+// CHECK-LABEL: program @pooled
+func.func @pooled(%batch: !kerf.batch, %x: tensor<?x64xf32>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  %s = kerf.extent sequences of %batch
+  %first = kerf.batch_field first_rows of %batch : tensor<?xi32>
+  %count = kerf.batch_field row_counts of %batch : tensor<?xi32>
+  %e = tensor.empty(%s) : tensor<?x64xf32>
+  // CHECK-NEXT: kerf.pool: bytes 256*tokens + 264*sequences, operations 64*tokens
+  %y = kerf.pool mean %x, %first, %count outs(%e : tensor<?x64xf32>) : tensor<?x64xf32>, tensor<?xi32>, tensor<?xi32>
+  // CHECK-NEXT: kerf.pool: bytes 520*sequences, operations 0
+  %z = kerf.pool first %x, %first, %count outs(%e : tensor<?x64xf32>) : tensor<?x64xf32>, tensor<?xi32>, tensor<?xi32>
+  return %y, %z : tensor<?x64xf32>, tensor<?x64xf32>
+}

@@ -61,6 +61,21 @@
 
 // -----
 
+// expected-error@below {{sum must be of two matrices of floats, got #kerf.take<"b" : tensor<3xf32>>}}
+"test.sum"() {a = #kerf.sum<#kerf.take<"a" : tensor<2x3xf32>>, #kerf.take<"b" : tensor<3xf32>>>} : () -> ()
+
+// -----
+
+// expected-error@below {{sum must add one row of 3 columns, got #kerf.take<"b" : tensor<2x3xf16>>}}
+"test.sum"() {a = #kerf.sum<#kerf.take<"a" : tensor<2x3xf32>>, #kerf.take<"b" : tensor<2x3xf16>>>} : () -> ()
+
+// -----
+
+// expected-error@below {{sum must add one row of 3 columns, got #kerf.take<"b" : tensor<1x4xf32>>}}
+"test.sum"() {a = #kerf.sum<#kerf.take<"a" : tensor<2x3xf32>>, #kerf.take<"b" : tensor<1x4xf32>>>} : () -> ()
+
+// -----
+
 // expected-error@below {{transpose must apply to a matrix, got #kerf.take<"a" : tensor<3xf32>>}}
 "test.transpose"() {a = #kerf.transpose<#kerf.take<"a" : tensor<3xf32>>>} : () -> ()
 

@@ -60,7 +60,7 @@ kerf.kv_group @kv_group_c2 planes 1 heads 1 head_dim 8 page_size 24 element f32
 // -----
 
 func.func @batch_field_c1(%batch: !kerf.batch) -> tensor<?xi32> {
-  // expected-error@below {{field must be token_ids, positions or logit_rows, got pages}}
+  // expected-error@below {{field must be token_ids, positions, logit_rows, first_rows or row_counts, got pages}}
   %pages = kerf.batch_field pages of %batch : tensor<?xi32>
   return %pages : tensor<?xi32>
 }
@@ -212,6 +212,14 @@ func.func @rms_norm_c3(%x: tensor<?x8xf32>, %g: tensor<4xf32>, %init: tensor<?x4
   // expected-error@below {{init must have the shape of 'tensor<?x8xf32>', got 'tensor<?x4xf32>'}}
   %y = kerf.rms_norm %x, %g eps 1.0e-6 outs(%init : tensor<?x4xf32>) : tensor<?x8xf32>, tensor<4xf32>
   return %y : tensor<?x4xf32>
+}
+
+// -----
+
+func.func @pool_c1(%x: tensor<?x8xf32>, %first: tensor<?xi32>, %init: tensor<?x9xf32>) -> tensor<?x9xf32> {
+  // expected-error@below {{init must have the columns of 'tensor<?x8xf32>', got 'tensor<?x9xf32>'}}
+  %y = kerf.pool mean %x, %first, %first outs(%init : tensor<?x9xf32>) : tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>
+  return %y : tensor<?x9xf32>
 }
 
 // -----

@@ -15,6 +15,9 @@ kerf.weight @qk : tensor<192x64xf16> format <#kerf.dense<f16>>
 // CHECK: kerf.weight @part : tensor<64x32xf32> format <#kerf.dense<f32>> source #kerf.transpose<#kerf.slice<1, 64, 128, #kerf.take<"qkv" : tensor<32x192xf32>>>>
 kerf.weight @part : tensor<64x32xf32> format <#kerf.dense<f32>>
   source #kerf.transpose<#kerf.slice<1, 64, 128, #kerf.take<"qkv" : tensor<32x192xf32>>>>
+// CHECK: kerf.weight @sum : tensor<512x384xf32> format <#kerf.dense<f32>> source #kerf.sum<#kerf.take<"a" : tensor<512x384xf16>>, #kerf.slice<0, 0, 1, #kerf.take<"b" : tensor<2x384xf16>>>>
+kerf.weight @sum : tensor<512x384xf32> format <#kerf.dense<f32>>
+  source #kerf.sum<#kerf.take<"a" : tensor<512x384xf16>>, #kerf.slice<0, 0, 1, #kerf.take<"b" : tensor<2x384xf16>>>>
 // A sum of terms: what several terms mean is in no op yet, but a format can say it.
 // CHECK: kerf.weight @frequencies : tensor<2xf32> format <#kerf.dense<f32>, #kerf.dense<bf16>> source #kerf.literal<dense<[1.000000e+00, 5.000000e-01]> : tensor<2xf32>>
 kerf.weight @frequencies : tensor<2xf32> format <#kerf.dense<f32>, #kerf.dense<bf16>>
@@ -50,6 +53,21 @@ func.func @batch(%batch: !kerf.batch) -> (index, index, tensor<?xi32>, tensor<?x
   %both = kerf.work_list of %batch group @kv mask #kerf.bidirectional
   return %t, %r, %ids, %positions, %rows, %work
     : index, index, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, !kerf.work_list
+}
+
+// CHECK-LABEL: func.func @pool
+func.func @pool(%batch: !kerf.batch, %x: tensor<?x384xf32>, %init: tensor<?x384xf32>) -> tensor<?x384xf32> {
+  // CHECK: %[[FIRST:.*]] = kerf.batch_field first_rows of %{{.*}} : tensor<?xi32>
+  %first = kerf.batch_field first_rows of %batch : tensor<?xi32>
+  // CHECK: %[[COUNT:.*]] = kerf.batch_field row_counts of %{{.*}} : tensor<?xi32>
+  %count = kerf.batch_field row_counts of %batch : tensor<?xi32>
+  // CHECK: kerf.pool mean %{{.*}}, %[[FIRST]], %[[COUNT]] outs(%{{.*}} : tensor<?x384xf32>) : tensor<?x384xf32>, tensor<?xi32>, tensor<?xi32>
+  %y = kerf.pool mean %x, %first, %count outs(%init : tensor<?x384xf32>)
+         : tensor<?x384xf32>, tensor<?xi32>, tensor<?xi32>
+  // CHECK: kerf.pool max
+  %z = kerf.pool max %x, %first, %count outs(%y : tensor<?x384xf32>)
+         : tensor<?x384xf32>, tensor<?xi32>, tensor<?xi32>
+  return %z : tensor<?x384xf32>
 }
 
 // CHECK-LABEL: func.func @select

@@ -97,7 +97,7 @@ module attributes {transform.with_named_sequence} {
 func.func @rows_only(%ids: tensor<16xi32>, %table: tensor<128x64xf32>, %x: tensor<?x64xf32>, %g: tensor<64xf32>,
                      %f: tensor<16xf32>, %angles: tensor<16x32xf32>, %init: tensor<16x64xf32>)
     -> (tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x32xf32>, tensor<16x64xf32>,
-        tensor<16x64xf32>) {
+        tensor<16x64xf32>, tensor<16x64xf32>) {
   // CHECK: kerf.embed %{{.*}}, %{{.*}} outs(%{{.*}} : tensor<4x64xf32>) : tensor<4xi32>, tensor<128x64xf32>
   %a = kerf.embed %ids, %table outs(%init : tensor<16x64xf32>) : tensor<16xi32>, tensor<128x64xf32>
   // CHECK: kerf.select %{{.*}}, %{{.*}} outs(%{{.*}} : tensor<4x64xf32>) : tensor<?x64xf32>, tensor<4xi32>
@@ -111,13 +111,16 @@ func.func @rows_only(%ids: tensor<16xi32>, %table: tensor<128x64xf32>, %x: tenso
   // CHECK: kerf.layer_norm %{{.*}}, %{{.*}}, %{{.*}} eps {{.*}} outs(%{{.*}} : tensor<4x64xf32>) : tensor<4x64xf32>, tensor<64xf32>, tensor<64xf32>
   %h = kerf.layer_norm %a, %g, %g eps 1.0e-5 outs(%init : tensor<16x64xf32>)
          : tensor<16x64xf32>, tensor<64xf32>, tensor<64xf32>
-  return %a, %b, %c, %d, %e, %h
-    : tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x32xf32>, tensor<16x64xf32>, tensor<16x64xf32>
+  // CHECK: kerf.pool mean %{{.*}}, %{{.*}}, %{{.*}} outs(%{{.*}} : tensor<4x64xf32>) : tensor<?x64xf32>, tensor<4xi32>, tensor<4xi32>
+  %p = kerf.pool mean %x, %ids, %ids outs(%init : tensor<16x64xf32>) : tensor<?x64xf32>, tensor<16xi32>, tensor<16xi32>
+  return %a, %b, %c, %d, %e, %h, %p
+    : tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x32xf32>, tensor<16x64xf32>, tensor<16x64xf32>,
+      tensor<16x64xf32>
 }
 module attributes {transform.with_named_sequence} {
   transform.named_sequence @__transform_main(%root: !transform.any_op {transform.readonly}) {
     %op = transform.structured.match ops{["kerf.embed", "kerf.select", "kerf.rms_norm", "kerf.rope_table", "kerf.rope",
-                                               "kerf.layer_norm"]}
+                                               "kerf.layer_norm", "kerf.pool"]}
       in %root : (!transform.any_op) -> !transform.any_op
     %tiled, %loop = transform.structured.tile_using_for %op tile_sizes [4]
       : (!transform.any_op) -> (!transform.any_op, !transform.any_op)

@@ -123,6 +123,40 @@ TEST(DecoderConfig, IgnoresAndRefusesKeysOfGpt2) {
             "gelu_fast and relu, got \"tanh\"");
 }
 
+static Changes bert(Changes changes = {}) {
+  changes.insert({{"architectures", "[\"BertModel\"]"}, {"model_type", "\"bert\""}, {"num_key_value_heads", ""}});
+  return changes;
+}
+
+TEST(DecoderConfig, ReadsBert) {
+  DecoderConfig config = accepted(bert());
+  EXPECT_TRUE(config.encoder && config.normAfter && config.qkvBias && config.outputBias && config.mlpBias);
+  EXPECT_FALSE(config.rope || config.gatedMlp || config.qkNorm || config.transposedLinears);
+  EXPECT_EQ(config.norm, NormKind::Layer);
+  EXPECT_EQ(config.normEpsilon, 1e-12);
+  EXPECT_EQ(config.activation, MlpActivation::Gelu);
+  EXPECT_EQ(config.tokenTypes, 2);
+  EXPECT_EQ(config.kvHeads, 6);
+  config = accepted(bert({{"layer_norm_eps", "0.5"}, {"hidden_act", "\"relu\""}, {"type_vocab_size", "3"}}));
+  EXPECT_EQ(config.normEpsilon, 0.5);
+  EXPECT_EQ(config.activation, MlpActivation::Relu);
+  EXPECT_EQ(config.tokenTypes, 3);
+
+  std::vector<IgnoredKey> ignored;
+  ASSERT_TRUE(!!readConfig(llamaConfig(bert({{"position_embedding_type", "\"absolute\""},
+                                             {"hidden_dropout_prob", "0.1"},
+                                             {"pooler_type", "\"first_token_transform\""},
+                                             {"id2label", "{}"},
+                                             {"directionality", "\"bidi\""},
+                                             {"is_decoder", "false"}})),
+                           &ignored));
+  EXPECT_EQ(ignored.size(), 5u);
+  EXPECT_EQ(refusal(bert({{"position_embedding_type", "\"relative_key\""}})),
+            "config.json: key 'position_embedding_type' must be \"absolute\", got \"relative_key\"");
+  EXPECT_EQ(refusal(bert({{"is_decoder", "true"}})),
+            "config.json: key 'is_decoder' must be false (Kerf runs BERT as an encoder only), got true");
+}
+
 TEST(DecoderConfig, ReadsTokensAndTypes) {
   DecoderConfig config = accepted({{"bos_token_id", "1"},
                                    {"eos_token_id", "[2,98]"},
@@ -155,7 +189,7 @@ TEST(DecoderConfig, ListsIgnoredKeysWithReasons) {
 
 TEST(DecoderConfig, RefusesUnknownArchitectures) {
   const std::string known = "must be one of LlamaForCausalLM, MistralForCausalLM, MinistralForCausalLM, "
-                            "Qwen2ForCausalLM, Qwen3ForCausalLM, GPT2LMHeadModel, got ";
+                            "Qwen2ForCausalLM, Qwen3ForCausalLM, GPT2LMHeadModel, BertModel, got ";
   EXPECT_EQ(refusal({{"architectures", "[\"MambaForCausalLM\"]"}}),
             "config.json: key 'architectures' " + known + "MambaForCausalLM");
   EXPECT_EQ(refusal({{"architectures", ""}, {"model_type", "\"mamba\""}}),
@@ -272,6 +306,21 @@ TEST(DecoderConfig, TellsAllProblemsAtOnce) {
 //===----------------------------------------------------------------------===//
 // Published configurations
 //===----------------------------------------------------------------------===//
+
+// 22.7 million parameters on the model's page, 147,840 of them in the pooler.
+TEST(PublishedEncoder, ReadsMiniLm) {
+  std::string config = llvm::cantFail(
+      readSmallFile(KERF_TEST_DATA "/import/configs/all-MiniLM-L6-v2/config.json", 1 << 20));
+  DecoderConfig read = llvm::cantFail(readConfig(config));
+  EXPECT_EQ(read.hidden, 384);
+  EXPECT_EQ(read.layers, 6);
+  EXPECT_EQ(read.headDim, 32);
+  EXPECT_EQ(read.maxPositions, 512);
+  int64_t parameters = 0;
+  for (const ExpectedTensor &tensor : expectedTensors(read))
+    parameters += std::accumulate(tensor.shape.begin(), tensor.shape.end(), int64_t(1), std::multiplies<>());
+  EXPECT_EQ(parameters, 22713216 - 147840);
+}
 
 namespace {
 /// What a published configuration must come out as.

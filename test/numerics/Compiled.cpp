@@ -30,8 +30,9 @@ std::string readText(const fs::path &path) {
 // What a compilation depends on: the compiler and the checkpoint's files, by size and time.
 std::string fingerprint(const std::string &checkpoint) {
   std::vector<fs::path> files = {KERF_COMPILE};
-  for (const fs::directory_entry &entry : fs::directory_iterator(checkpoint))
-    files.push_back(entry.path());
+  for (const fs::directory_entry &entry : fs::recursive_directory_iterator(checkpoint))
+    if (entry.is_regular_file())
+      files.push_back(entry.path());
   std::sort(files.begin() + 1, files.end());
   std::string text;
   for (const fs::path &file : files)
@@ -73,12 +74,13 @@ private:
 
 } // namespace
 
-std::string kerf::test::compileCheckpoint(const std::string &checkpoint, const std::string &computeType) {
+std::string kerf::test::compileCheckpoint(const std::string &checkpoint, const std::string &computeType,
+                                          const std::string &option) {
   const std::string name = fs::path(checkpoint).filename();
   // Checkpoints of one name in different places have directories of their own.
   char place[20];
   std::snprintf(place, sizeof place, "-%zx", std::hash<std::string>()(checkpoint));
-  const fs::path directory = fs::path(KERF_COMPILED_DIR) / (name + "-" + computeType + place);
+  const fs::path directory = fs::path(KERF_COMPILED_DIR) / (name + "-" + computeType + option + place);
   fs::create_directories(directory);
   const std::string stamp = directory / "stamp", log = directory / "log", package = directory / (name + ".kerf");
   const std::string wanted = fingerprint(checkpoint);
@@ -86,8 +88,11 @@ std::string kerf::test::compileCheckpoint(const std::string &checkpoint, const s
   if (readText(stamp) == wanted)
     return package;
   fs::remove(stamp);
-  const int status = runProgram(
-      {KERF_COMPILE, checkpoint, "-o", directory, "--name", name, "--compute-type=" + computeType, "--quiet"}, log);
+  std::vector<std::string> command = {KERF_COMPILE, checkpoint, "-o", directory, "--name", name};
+  command.insert(command.end(), {"--compute-type=" + computeType, "--quiet"});
+  if (!option.empty())
+    command.push_back(option);
+  const int status = runProgram(command, log);
   if (status != 0) {
     ADD_FAILURE() << KERF_COMPILE " " << checkpoint << " ended with " << status << "\n" << readText(log);
     return "";

@@ -20,8 +20,10 @@ inline const char *const allVariants[] = {"avx2", "avx512", "avx512_bf16", "amx"
 
 /// Compiles a checkpoint directory with all variants and gives the package's path. What was compiled stays in the build
 /// tree until kerf-compile or the checkpoint changes, so test programs and their processes share it. On failure the
-/// running test fails with the compiler's messages and the path is empty.
-std::string compileCheckpoint(const std::string &checkpoint, const std::string &computeType);
+/// running test fails with the compiler's messages and the path is empty. `option` is one more for the compiler, if
+/// any.
+std::string compileCheckpoint(const std::string &checkpoint, const std::string &computeType,
+                              const std::string &option = "");
 
 /// An open model that runs one variant.
 class CompiledModel {

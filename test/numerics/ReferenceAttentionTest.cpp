@@ -16,9 +16,10 @@ std::string groupOf(Element element) {
 
 /// The arrays of a step.
 struct Batch {
-  std::vector<int32_t> ids, positions, logitRows, sequences, indices, slots, lengths;
+  std::vector<int32_t> ids, positions, logitRows, sequences, indices, slots, lengths, firstRows, rowCounts;
   void addTo(std::vector<Input> &inputs) const {
-    for (const auto *array : {&ids, &positions, &logitRows, &sequences, &indices, &slots, &lengths})
+    for (const auto *array :
+         {&ids, &positions, &logitRows, &sequences, &indices, &slots, &lengths, &firstRows, &rowCounts})
       inputs.push_back(*array);
   }
 };
@@ -144,8 +145,8 @@ TEST(ReferenceKvAppend, rounds_into_slots_and_leaves_the_rest) {
           keys.values[at] = round(k.at(row, column), kept);
           values.values[at] = round(v.at(row, column), kept);
         }
-      expectSame(Array::decode(kept, keys.shape, inputs[9].data.data()), keys);
-      expectSame(Array::decode(kept, values.shape, inputs[10].data.data()), values);
+      expectSame(Array::decode(kept, keys.shape, inputs[11].data.data()), keys);
+      expectSame(Array::decode(kept, values.shape, inputs[12].data.data()), values);
     }
   }
 }
@@ -179,8 +180,8 @@ TEST(ReferenceRopeAppend, equals_norm_rope_and_append_without_rounding_between) 
         inputs.push_back(values);
         std::vector<Array> results = program.run(inputs);
         ASSERT_EQ(results.size(), 1u);
-        Array newKeys = Array::decode(kept, {3, width}, inputs[11].data.data());
-        Array newValues = Array::decode(kept, {3, width}, inputs[12].data.data());
+        Array newKeys = Array::decode(kept, {3, width}, inputs[13].data.data());
+        Array newValues = Array::decode(kept, {3, width}, inputs[14].data.data());
         newKeys.shape = newValues.shape = {rows, width};
         newKeys.values.resize(rows * width);
         newValues.values.resize(rows * width);

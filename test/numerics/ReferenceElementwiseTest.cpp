@@ -1,4 +1,4 @@
-// Norms, activations, gating, sums, selection and embedding of the reference path against plain scalar code.
+// Norms, activations, gating, sums, selection, pooling and embedding of the reference path against plain scalar code.
 #include "test/numerics/Harness.h"
 
 using namespace kerf::test;
@@ -214,4 +214,50 @@ TEST(ReferenceSelect, copies_rows) {
       expectSame(results[0], expected);
     }
   }
+}
+
+TEST(ReferencePool, reduces_the_rows_of_each_sequence) {
+  std::mt19937 random(10);
+  const int64_t columns = 5;
+  const std::vector<int32_t> first = {0, 1, 4}, count = {1, 3, 6};
+  for (Element in : allElements)
+    for (std::string pooling : {"mean", "first", "last", "max"}) {
+      std::string x = rowsOf(columns, in), y = rowsOf(columns, Element::F32), i = "tensor<?xi32>";
+      Compiled program("func.func @f(%z: " + x + ", %x: " + i + ", %count: " + i + ") -> " + y + " {\n" +
+                       initLike(i, columns, Element::F32) + "  %y = kerf.pool " + pooling +
+                       " %z, %x, %count outs(%init : " + y + ") : " + x + ", " + i + ", " + i + "\n  return %y : " + y +
+                       "\n}");
+      Array input = randomArray(random, in, {10, columns});
+      input.at(5, 1) = NAN;
+      for (size_t sequences : {0, 1, 3}) {
+        std::vector<int32_t> firsts(first.begin(), first.begin() + sequences),
+            counts(count.begin(), count.begin() + sequences);
+        std::vector<Array> results = program.run({input, firsts, counts});
+        ASSERT_EQ(results.size(), 1u);
+        ASSERT_EQ(results[0].size(), int64_t(sequences) * columns);
+        for (size_t s = 0; s < sequences; ++s)
+          for (int64_t column = 0; column < columns; ++column) {
+            double sum = 0, magnitude = 0, greatest = -INFINITY;
+            bool nan = false;
+            for (int32_t row = first[s]; row < first[s] + count[s]; ++row) {
+              const double value = input.at(row, column);
+              sum += value;
+              magnitude += std::abs(value);
+              greatest = std::max(greatest, value);
+              nan |= std::isnan(value);
+            }
+            const float got = results[0].at(s, column);
+            if (pooling == "first")
+              EXPECT_EQ(got, input.at(first[s], column));
+            else if (pooling == "last")
+              EXPECT_EQ(got, input.at(first[s] + count[s] - 1, column));
+            else if (nan)
+              EXPECT_TRUE(std::isnan(got));
+            else if (pooling == "max")
+              EXPECT_EQ(got, greatest);
+            else // a sum of `count` terms, and a division
+              EXPECT_NEAR(got, sum / count[s], (count[s] + 1) * magnitude / count[s] * unit(Element::F32));
+          }
+      }
+    }
 }

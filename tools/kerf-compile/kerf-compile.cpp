@@ -33,6 +33,15 @@ static cl::opt<kerf::DType> computeType(
     cl::desc("Type of what linear layers read and of keys and values (default: bf16 for bf16 checkpoints, else f32)"),
     cl::values(clEnumValN(kerf::DType::F32, "f32", "Single precision"),
                clEnumValN(kerf::DType::BF16, "bf16", "Half the bytes, 8 bits of mantissa")));
+static cl::opt<kerf::SentencePooling>
+    pooling("pooling", cl::cat(category),
+            cl::desc("How an encoder makes one vector of a text (default: as modules.json says)"),
+            cl::values(clEnumValN(kerf::SentencePooling::Mean, "mean", "The mean over its tokens"),
+                       clEnumValN(kerf::SentencePooling::First, "first", "Its first token, [CLS]"),
+                       clEnumValN(kerf::SentencePooling::Last, "last", "Its last token"),
+                       clEnumValN(kerf::SentencePooling::Max, "max", "The maximum over its tokens")));
+static cl::opt<bool> normalize("normalize", cl::cat(category),
+                               cl::desc("Give an encoder's vectors length 1 (default: as modules.json says)"));
 static cl::list<std::string> variants("variants", cl::CommaSeparated, cl::value_desc("avx2,avx512,avx512_bf16,amx"),
                                       cl::desc("CPU variants in the artifact (default: all)"), cl::cat(category));
 static cl::opt<bool> fuse("fuse", cl::desc("Fuse projections, gating and residual sums (default: true)"),
@@ -143,6 +152,10 @@ int main(int argc, char **argv) {
     options.import.context = contextLength;
   if (computeType.getNumOccurrences())
     options.import.computeType = computeType;
+  if (pooling.getNumOccurrences())
+    options.import.pooling = pooling;
+  if (normalize.getNumOccurrences())
+    options.import.normalize = normalize;
   options.fuse = fuse;
   options.variants.assign(variants.begin(), variants.end());
   if (threads.getNumOccurrences() && (threads < 1 || threads > 1024))

@@ -22,6 +22,16 @@ static cl::opt<DType>
                 cl::cat(category));
 static cl::opt<int64_t> context("context", cl::desc("Longest sequence (default: the checkpoint's own limit)"),
                                 cl::value_desc("tokens"), cl::cat(category));
+static cl::opt<SentencePooling>
+    pooling("pooling", cl::desc("How an encoder makes one vector of a text (default: as modules.json says)"),
+            cl::values(clEnumValN(SentencePooling::Mean, "mean", "the mean over its tokens"),
+                       clEnumValN(SentencePooling::First, "first", "its first token, [CLS]"),
+                       clEnumValN(SentencePooling::Last, "last", "its last token"),
+                       clEnumValN(SentencePooling::Max, "max", "the maximum over its tokens")),
+            cl::cat(category));
+static cl::opt<bool> normalize("normalize",
+                               cl::desc("Give an encoder's vectors length 1 (default: as modules.json says)"),
+                               cl::cat(category));
 static cl::opt<std::string> modelName("name", cl::desc("Name of the compiled model (default: the directory's name)"),
                                       cl::value_desc("name"), cl::cat(category));
 static cl::opt<bool> verbose("v", cl::desc("List the keys and tensors that have no effect, and why"),
@@ -59,6 +69,10 @@ static llvm::Error run(mlir::MLIRContext &mlirContext) {
     options.computeType = computeType;
   if (context.getNumOccurrences())
     options.context = context;
+  if (pooling.getNumOccurrences())
+    options.pooling = pooling;
+  if (normalize.getNumOccurrences())
+    options.normalize = normalize;
   if (modelName.getNumOccurrences() && modelName.empty())
     return importError("--name must not be empty");
   options.name = modelName;

@@ -9,6 +9,7 @@ using namespace kerf::tools;
 int main(int argc, char **argv) {
   CLI::App app("Runs a model compiled by kerf-compile", "kerf-run");
   app.require_subcommand(1);
+  addEmbed(app);
   addGenerate(app);
   addTokenize(app);
   addPerplexity(app);

@@ -77,7 +77,7 @@ typedef struct kerf_work_item {
   int32_t ahead;
 } kerf_work_item;
 
-/* Arrays of the step that a kernel can take as operands. */
+/* Arrays of the step that a kernel can take as operands: KERF_STEP_COUNT of them. */
 typedef enum kerf_step_field {
   KERF_STEP_TOKEN_IDS = 0,  /* int32[T] */
   KERF_STEP_POSITIONS = 1,  /* int32[T]: rope positions */
@@ -85,7 +85,10 @@ typedef enum kerf_step_field {
   KERF_STEP_WORK_ITEMS = 3, /* kerf_work_item[W], by work list of the program */
   KERF_STEP_SLOTS = 4,      /* int32[T], by KV group: page * page_size + offset in the page */
   KERF_STEP_PAGE_BEGIN = 5, /* int32[S + 1], by KV group: CSR offsets into PAGES */
-  KERF_STEP_PAGES = 6       /* int32[], by KV group: physical page numbers in logical order */
+  KERF_STEP_PAGES = 6,      /* int32[], by KV group: physical page numbers in logical order */
+  KERF_STEP_FIRST_ROWS = 7, /* int32[S]: first row of each sequence */
+  KERF_STEP_ROW_COUNTS = 8, /* int32[S]: rows of each sequence, at least 1 */
+  KERF_STEP_COUNT = 9
 } kerf_step_field;
 
 typedef enum kerf_operand_kind {

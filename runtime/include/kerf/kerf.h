@@ -117,6 +117,8 @@ typedef struct kerf_model_info {
   uint64_t file_bytes;
   uint64_t cache_bytes_per_token; ///< KV bytes of one position over all groups, rounded up
   const uint8_t *build_id;        ///< 32 bytes
+  uint32_t generates;             ///< nonzero: it gives logits, for kerf_context_step and kerf_generate
+  uint32_t vector;                ///< columns of the vectors that kerf_context_embed gives; 0: it gives none
 } kerf_model_info;
 
 /// Fills in `*info` up to its struct_size. KERF_BAD_ARGUMENT when that is no known size. Any thread.
@@ -227,9 +229,9 @@ KERF_API kerf_code kerf_context_report(const kerf_context *context, kerf_plan_re
 /// KV pages of `group` that no sequence holds; 0 before a plan or past the last group. Never fails.
 KERF_API uint32_t kerf_context_free_pages(const kerf_context *context, uint32_t group);
 
-/// Ends the kerf_context_step or kerf_generate that runs now, as soon as the dispatch in progress is done: a step
-/// fails with KERF_CANCELLED, a generation ends with KERF_FINISH_CANCELLED. Does nothing when neither runs. Any
-/// thread, also from a signal handler.
+/// Ends the kerf_context_step, kerf_context_embed or kerf_generate that runs now, as soon as the dispatch in progress
+/// is done: the first two fail with KERF_CANCELLED, a generation ends with KERF_FINISH_CANCELLED. Does nothing when
+/// neither runs. Any thread, also from a signal handler.
 KERF_API void kerf_context_cancel(kerf_context *context);
 
 // ------------------------------------------------------------------------------------------------------- sequence
@@ -362,6 +364,46 @@ KERF_API kerf_code kerf_generate(kerf_context *context, const kerf_generate_opti
                                  kerf_generate_result *result, kerf_error *error);
 /// Frees what a result holds and zeroes it. NULL is allowed.
 KERF_API void kerf_generate_result_free(kerf_generate_result *result);
+
+// ---------------------------------------------------------------------------------------------------------- embed
+
+/// A text to embed: UTF-8, or ids with all the tokens that the model expects around a text.
+typedef struct kerf_embed_input {
+  const char *text;   ///< UTF-8, or NULL and `ids`
+  size_t text_bytes;  ///< 0: up to the final zero
+  const int32_t *ids; ///< [id_count]
+  uint32_t id_count;
+  uint32_t flags; ///< of the text: KERF_NO_FRAME, KERF_PLAIN_TEXT
+} kerf_embed_input;
+
+/// What to embed.
+typedef struct kerf_embed_options {
+  uint32_t struct_size;
+  uint32_t input_size; ///< sizeof(kerf_embed_input)
+  size_t input_count;
+  const kerf_embed_input *inputs; ///< [input_count]; may be NULL when that is 0
+  float *vectors;                 ///< [input_count][info.vector]; the caller's
+  uint32_t *tokens;               ///< [input_count] or NULL; the caller's: gets the tokens of each text that were run
+  uint32_t refuse_long;           ///< nonzero: a text of more tokens than the planned context is an error; 0: it is cut
+} kerf_embed_options;
+
+/// What it took.
+typedef struct kerf_embed_result {
+  uint32_t struct_size;
+  uint32_t steps;
+  uint64_t tokens;
+  uint64_t cut; ///< texts that were cut to the context; the tokens that the model expects behind a text are kept
+  uint64_t nanoseconds;
+} kerf_embed_result;
+
+/// Computes the vector of every text, in as many steps as the plan's max_tokens and max_sequences make necessary. The
+/// texts of a step are a ragged batch: none is padded, and a text's vector does not depend on the others. Sequences
+/// that are free during the call are used and given back. On failure `vectors` may be written in part:
+/// KERF_BAD_ARGUMENT (a model that gives no vectors, an input without tokens, an id outside the vocabulary, ids beyond
+/// the context, a text of more tokens than max_tokens, no free sequence), KERF_OUT_OF_PAGES, KERF_CANCELLED. `result`
+/// may be NULL.
+KERF_API kerf_code kerf_context_embed(kerf_context *context, const kerf_embed_options *options,
+                                      kerf_embed_result *result, kerf_error *error);
 
 // -------------------------------------------------------------------------------------------------------- profile
 

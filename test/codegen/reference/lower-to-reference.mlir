@@ -10,9 +10,9 @@ kerf.kv_group @kv planes 1 heads 1 head_dim 4 page_size 16 element bf16
 // CHECK-NOT: kerf.weight
 kerf.weight @table : tensor<5x4xbf16> format <#kerf.dense<bf16>> source #kerf.take<"table" : tensor<5x4xbf16>>
 
-// The i64 of the caller, seven arrays, keys and values, and the one weight, once.
+// The i64 of the caller, nine arrays, keys and values, and the one weight, once.
 // CHECK: func.func @step(%[[CALLER:.*]]: i64,
-// CHECK-COUNT-7: tensor<?xi32>
+// CHECK-COUNT-9: tensor<?xi32>
 // CHECK-SAME: memref<1x?x?x1x4xbf16>, %{{.*}}: memref<1x?x?x1x4xbf16>, %{{.*}}: tensor<5x4xbf16> {bufferization.writable = false}) {
 // RECORD: func.func @step
 func.func @step(%batch: !kerf.batch, %c0: !kerf.cache) -> (tensor<?x5xf32>, !kerf.cache) {

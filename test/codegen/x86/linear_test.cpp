@@ -32,6 +32,7 @@ struct Layer {
   bool bias = false, residual = false;
   std::optional<Activation> activation = std::nullopt;
   bool gated = false;
+  Element residualElement = Element::F32;
 
   unsigned matrices() const { return gated ? 2 : 1; }
 };
@@ -104,9 +105,9 @@ public:
           emitGatedLinear(*module, variant, "kernel",
                           {layer.k, layer.n, layer.input, layer.weight, layer.output, *layer.activation, layer.bias});
     else
-      info = emitLinear(
-          *module, variant, "kernel",
-          {layer.k, layer.n, layer.input, layer.weight, layer.output, layer.bias, layer.residual, layer.activation});
+      info = emitLinear(*module, variant, "kernel",
+                        {layer.k, layer.n, layer.input, layer.weight, layer.output, layer.bias, layer.residual,
+                         layer.residualElement, layer.activation});
     jit = orExit(Jit::create(*module, variant, [&](llvm::Module &llvmModule) {
       if (emulate)
         kerf::test::emulateAmx(llvmModule);
@@ -258,13 +259,14 @@ void check(const Variant &variant, const Layer &layer, llvm::ArrayRef<int64_t> r
   Compiled compiled(variant, layer, emulate, layer.k * 31 + layer.n);
   const int64_t most = *std::max_element(rowCounts.begin(), rowCounts.end());
   Matrix input(most * layer.k, layer.input, 1, compiled.random);
-  Matrix residual(most * layer.n, Element::F32, 1, compiled.random);
+  Matrix residual(most * layer.n, layer.residualElement, 1, compiled.random);
   const size_t inputRow = layer.k * bytesOf(layer.input), outputRow = layer.n * bytesOf(layer.output);
   auto inputRows = [&](int64_t first, int64_t count) {
     return llvm::ArrayRef(input.bytes).slice(first * inputRow, count * inputRow);
   };
   auto residualRows = [&](int64_t first, int64_t count) {
-    return llvm::ArrayRef(residual.bytes).slice(first * layer.n * 4, count * layer.n * 4);
+    const size_t row = layer.n * bytesOf(layer.residualElement);
+    return llvm::ArrayRef(residual.bytes).slice(first * row, count * row);
   };
   const auto all = compiled(most, inputRows(0, most), residualRows(0, most));
   checkAgainstReference(compiled, most, input, residual, all);
@@ -290,7 +292,7 @@ void check(const Variant &variant, const Layer &layer, llvm::ArrayRef<int64_t> r
     std::copy_n(all.begin() + row * outputRow, outputRow, some.begin() + row * outputRow);
     ASSERT_EQ(some, all);
   }
-  if (layer.residual && layer.output == Element::F32) {
+  if (layer.residual && layer.output == layer.residualElement) {
     ASSERT_EQ(compiled(most, inputRows(0, most), residualRows(0, most), /*inPlace=*/true), all);
   }
 }
@@ -351,6 +353,21 @@ TEST_P(Linear, BiasAndResidual) {
         check(variant(),
               {.k = 50, .n = n, .input = input, .weight = input, .output = f32, .bias = bias, .residual = true},
               {1, 2, 9, 20}, emulate);
+}
+
+// What flows between the layers of an encoder is what the next linear reads.
+TEST_P(Linear, ResidualsOfBf16) {
+  for (Element output : {f32, bf16})
+    check(variant(),
+          {.k = 50,
+           .n = 37,
+           .input = bf16,
+           .weight = bf16,
+           .output = output,
+           .bias = true,
+           .residual = true,
+           .residualElement = bf16},
+          {1, 2, 9, 20}, emulate);
 }
 
 TEST_P(Linear, GatedLayers) {

@@ -261,6 +261,44 @@ TEST_P(RowKernels, Select) {
     }
 }
 
+TEST_P(RowKernels, Pool) {
+  std::mt19937 random(11);
+  const std::vector<int32_t> first = {0, 1, 4}, count = {1, 3, 20};
+  for (Pooling pooling : {Pooling::Mean, Pooling::First, Pooling::Last, Pooling::Max})
+    for (int64_t columns : someColumns)
+      for (auto [in, out] : {std::pair(f32, f32), {bf16, f32}, {f16, bf16}}) {
+        const PoolSpec spec{columns, pooling, in, out};
+        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitPool(module, v, name, spec); });
+        Tensor input(in, 24 * columns);
+        input.fill(random);
+        input.set(5 * columns, NAN);
+        for (size_t sequences : {0, 1, 3}) {
+          Integers firsts({first.begin(), first.begin() + sequences}),
+              counts({count.begin(), count.begin() + sequences});
+          Tensor output(out, sequences * columns), expected(out, 1);
+          kernel({input.data(), firsts.data(), counts.data(), output.data()}, sequences);
+          ASSERT_TRUE(output.intact());
+          for (size_t s = 0; s < sequences; ++s)
+            for (int64_t column = 0; column < columns; ++column) {
+              // One chain over ascending rows: the exact bits can be told.
+              auto at = [&](int64_t row) { return input.get(row * columns + column); };
+              float result = at(first[s]);
+              for (int32_t row = first[s] + 1; row < first[s] + count[s]; ++row)
+                result = pooling == Pooling::Mean                 ? result + at(row)
+                         : pooling == Pooling::Last               ? at(row)
+                         : pooling == Pooling::First              ? result
+                         : std::isnan(result) || result > at(row) ? result
+                                                                  : at(row);
+              if (pooling == Pooling::Mean)
+                result /= float(count[s]);
+              expected.set(0, result);
+              const float got = output.get(s * columns + column);
+              ASSERT_TRUE(std::isnan(result) ? std::isnan(got) : got == expected.get(0)) << got << " " << result;
+            }
+        }
+      }
+}
+
 TEST_P(RowKernels, RopeTable) {
   std::mt19937 random(7);
   for (int64_t count : {1, 3, 8, 10, 32, 40, 64})

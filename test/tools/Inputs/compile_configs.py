@@ -15,8 +15,8 @@ for config in sorted(path.parent for path in configs.glob("*/config.json")):
     assert compiled.returncode == 0, (config.name, compiled.stderr)
     text = (work / "kernels.mlir").read_text()
     layers = text.count("kerf.dispatch @attention_")
-    # Eight dispatches for each layer; embedding, selection, norm and logits around them, and the rope table or the
-    # embedding of positions and its sum.
+    # Eight dispatches for each layer. Around them: embedding, selection, norm and logits, or embedding, norm, pooling and
+    # normalization; and the rope table, or the embedding of positions and its sum.
     around = 4 + (1 if "kerf.dispatch @rope_table_" in text else 2)
     assert layers and text.count("kerf.dispatch @") == 8 * layers + around, (config.name, layers)
     shutil.rmtree(checkpoint)

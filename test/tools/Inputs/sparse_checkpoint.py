@@ -10,7 +10,12 @@ import sys
 
 config_directory, output = sys.argv[1:3]
 os.makedirs(output)
-shutil.copy(os.path.join(config_directory, "config.json"), output)
+for name in ["config.json", "modules.json", "1_Pooling", "sentence_bert_config.json"]:
+    path = os.path.join(config_directory, name)
+    if os.path.isdir(path):
+        shutil.copytree(path, os.path.join(output, name))
+    elif os.path.exists(path):
+        shutil.copy(path, output)
 with open(os.path.join(config_directory, "config.json"), encoding="utf-8") as file:
     config = json.load(file)
 
@@ -30,6 +35,24 @@ def gpt2_shapes():
             shapes |= {f"h.{layer}.{name}.weight": [rows, columns], f"h.{layer}.{name}.bias": [columns]}
         # The causal mask, as published checkpoints have it.
         shapes[f"h.{layer}.attn.bias"] = [1, 1, config["n_positions"], config["n_positions"]]
+    return shapes
+
+
+def bert_shapes():
+    hidden, wide = config["hidden_size"], config["intermediate_size"]
+    tables = {"word": "vocab_size", "position": "max_position_embeddings", "token_type": "type_vocab_size"}
+    shapes = {f"embeddings.{name}_embeddings.weight": [config[size], hidden] for name, size in tables.items()}
+    linears, norms = [], ["embeddings.LayerNorm"]
+    for layer in range(config["num_hidden_layers"]):
+        part = f"encoder.layer.{layer}."
+        linears += [(f"{part}attention.self.{name}", hidden, hidden) for name in ("query", "key", "value")]
+        linears += [(part + "attention.output.dense", hidden, hidden), (part + "intermediate.dense", wide, hidden),
+                    (part + "output.dense", hidden, wide)]
+        norms += [part + "attention.output.LayerNorm", part + "output.LayerNorm"]
+    for name, rows, columns in linears + [("pooler.dense", hidden, hidden)]:
+        shapes |= {name + ".weight": [rows, columns], name + ".bias": [rows]}
+    for name in norms:
+        shapes |= {name + ".weight": [hidden], name + ".bias": [hidden]}
     return shapes
 
 
@@ -58,7 +81,7 @@ def llama_shapes():
     return shapes
 
 
-shapes = gpt2_shapes() if kind == "GPT2LMHeadModel" else llama_shapes()
+shapes = {"GPT2LMHeadModel": gpt2_shapes, "BertModel": bert_shapes}.get(kind, llama_shapes)()
 header, offset = {}, 0
 for name, shape in shapes.items():
     size = {"BF16": 2, "F16": 2, "F32": 4}[dtype]
