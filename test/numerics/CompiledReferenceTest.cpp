@@ -187,7 +187,7 @@ TEST_P(CompiledReference, RaggedStepsAgree) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, CompiledReference,
-                         testing::Combine(testing::Values("llama-bf16", "qwen2-v5", "qwen3"),
+                         testing::Combine(testing::Values("llama-bf16", "qwen2-v5", "qwen3", "ministral-v5"),
                                           testing::Values("f32", "bf16")),
                          [](const auto &info) {
                            std::string name = std::get<0>(info.param) + std::string("_") + std::get<1>(info.param);
