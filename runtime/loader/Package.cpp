@@ -111,6 +111,11 @@ private:
   const MappedFile &file;
 };
 
+// flatbuffers' verifier aligns the count of a vector, but not what follows it.
+template <typename T> bool isAligned(const flatbuffers::Vector<T> &vector) {
+  return reinterpret_cast<uintptr_t>(vector.Data()) % sizeof(T) == 0;
+}
+
 uint64_t checkWeights(const Checker &check, const schema::Manifest &manifest, uint64_t manifestEnd, uint64_t fileSize) {
   struct Range {
     uint64_t begin, end;
@@ -131,6 +136,9 @@ uint64_t checkWeights(const Checker &check, const schema::Manifest &manifest, ui
       check.refuse("weight '", name, "' must have a SHA-256 of 32 bytes, got ", weight->sha256()->size());
     if (weight->shape() && weight->shape()->size() > kMostAxes)
       check.refuse("weight '", name, "' must have at most ", kMostAxes, " axes, got ", weight->shape()->size());
+    if (weight->shape() && !isAligned(*weight->shape()))
+      check.refuse("shape of weight '", name, "' must lie at a multiple of 8; the file is damaged, copy or compile it ",
+                   "again");
     if (weight->shape())
       for (const int64_t extent : *weight->shape())
         if (extent < 0)
@@ -154,6 +162,9 @@ void checkForm(const Checker &check, const schema::LinearForm &form, const char 
   if (form.coefficients()->size() > KERF_EXTENT_KNOWN)
     check.refuse("slot ", slot, " of program '", program, "' must have at most ", uint32_t(KERF_EXTENT_KNOWN),
                  " coefficients, got ", form.coefficients()->size());
+  if (!isAligned(*form.coefficients()))
+    check.refuse("coefficients of slot ", slot, " of program '", program,
+                 "' must lie at a multiple of 8; the file is damaged, copy or compile it again");
   for (const int64_t coefficient : *form.coefficients())
     if (coefficient < 0)
       check.refuse("slot ", slot, " of program '", program, "' must have no negative coefficient, got ", coefficient);

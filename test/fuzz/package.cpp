@@ -212,10 +212,25 @@ void mutateManifest(ManifestT &m, Random &random) {
 
 } // namespace
 
+// Unpacking reads vectors of 64-bit numbers, which a verified buffer may have at any multiple of 4.
+static bool isAligned(const schema::Manifest &manifest) {
+  auto aligned = [](const flatbuffers::Vector<int64_t> *numbers) {
+    return !numbers || reinterpret_cast<uintptr_t>(numbers->Data()) % sizeof(int64_t) == 0;
+  };
+  for (const schema::Weight *weight : *manifest.weights())
+    if (!aligned(weight->shape()))
+      return false;
+  for (const schema::Program *program : *manifest.programs())
+    for (uint32_t i = 0; program->slots() && i < program->slots()->size(); ++i)
+      if (!aligned(program->slots()->Get(i)->bytes()->coefficients()))
+        return false;
+  return true;
+}
+
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t maxSize, unsigned seed) {
   Random random(seed);
   flatbuffers::Verifier verifier(data, size);
-  if (random() % 2 || size < 8 || !schema::VerifyManifestBuffer(verifier))
+  if (random() % 2 || size < 8 || !schema::VerifyManifestBuffer(verifier) || !isAligned(*schema::GetManifest(data)))
     return LLVMFuzzerMutate(data, size, maxSize);
   std::unique_ptr<ManifestT> manifest(schema::UnPackManifest(data));
   mutateManifest(*manifest, random);

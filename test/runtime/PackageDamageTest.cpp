@@ -112,6 +112,30 @@ TEST_F(PackageDamageTest, SeveralBytesChangedAndHashedAnew) {
   EXPECT_GT(refusals, 150);
 }
 
+// A vector of 64-bit numbers that begins 4 bytes late: flatbuffers' verifier accepts it, and reading it is undefined.
+TEST_F(PackageDamageTest, NumbersOutOfLine) {
+  auto moved = [&](FakePackage &package, auto table, flatbuffers::voffset_t field) {
+    std::string bytes = package.bytes();
+    schema::Preamble preamble;
+    std::memcpy(&preamble, bytes.data(), sizeof preamble);
+    std::string changed = bytes.substr(sizeof preamble, preamble.manifestSize);
+    auto *at = reinterpret_cast<flatbuffers::Table *>(const_cast<void *>(table(schema::GetManifest(changed.data()))))
+                   ->GetAddressOf(field);
+    flatbuffers::WriteScalar(at, flatbuffers::ReadScalar<flatbuffers::uoffset_t>(at) + 4);
+    return withManifest(changed, bytes.size());
+  };
+  // What was the first number is now the count, and must look like one.
+  FakePackage package;
+  package.manifest.weights[0]->shape = {1, 1};
+  package.manifest.programs[0]->slots[0]->bytes->coefficients = {1, 1};
+  auto weight = [](const schema::Manifest *m) -> const void * { return m->weights()->Get(0); };
+  auto form = [](const schema::Manifest *m) -> const void * { return m->programs()->Get(0)->slots()->Get(0)->bytes(); };
+  EXPECT_EQ(open(moved(package, weight, schema::Weight::VT_SHAPE)), KERF_BAD_ARTIFACT);
+  EXPECT_TRUE(says("shape of weight 'embedding' must lie at a multiple of 8")) << error.message;
+  EXPECT_EQ(open(moved(package, form, schema::LinearForm::VT_COEFFICIENTS)), KERF_BAD_ARTIFACT);
+  EXPECT_TRUE(says("coefficients of slot 0 of program 'step' must lie at a multiple of 8")) << error.message;
+}
+
 TEST_F(PackageDamageTest, NamesDoNotCommandTheTerminal) {
   FakePackage package;
   package.manifest.weights[1]->name = "\x1b[2J";
