@@ -34,14 +34,14 @@ struct DecoderNames {
   std::string prefix = "model.";
   /// The whole prefix may be missing, as where the model was saved without its head.
   bool prefixOptional = false;
-  llvm::StringRef embedding = "embed_tokens", positions, tokenTypes;
+  llvm::StringRef embedding = "embed_tokens", positions = "", tokenTypes = "";
   /// Empty where the embedding has no norm.
-  llvm::StringRef embeddingNorm;
+  llvm::StringRef embeddingNorm = "";
   llvm::StringRef layers = "layers";
   llvm::StringRef attentionNorm = "input_layernorm";
   llvm::StringRef query = "self_attn.q_proj", key = "self_attn.k_proj", value = "self_attn.v_proj";
   /// One tensor in place of the three; empty where they are three.
-  llvm::StringRef queryKeyValue;
+  llvm::StringRef queryKeyValue = "";
   llvm::StringRef output = "self_attn.o_proj", queryNorm = "self_attn.q_norm", keyNorm = "self_attn.k_norm";
   llvm::StringRef mlpNorm = "post_attention_layernorm";
   llvm::StringRef gate = "mlp.gate_proj", up = "mlp.up_proj", down = "mlp.down_proj";
