@@ -187,7 +187,8 @@ int main(int argc, char **argv) {{
       .page_size = {13},
       .page_bytes = {14},
       .work_list = {{0, {15}, {16}, 0},
-      .vocabulary = {17}};
+      .vocabulary = {17},
+      .longest = {18}};
   return bench_main(&facts, argc, argv);
 }
 )";
@@ -196,7 +197,8 @@ int main(int argc, char **argv) {{
                        kernel.getTile(), kernel.getColumns(), variantOp.getAttentionTile(),
                        spell(getLinearForm(dispatch.getBytes())), spell(getLinearForm(dispatch.getOperations())),
                        group ? group.getPageSize() : 0, group ? x86::getPageBytes(group) : 0,
-                       getMaskBound(range.behind), getMaskBound(range.ahead), getModel(module).getVocabulary());
+                       getMaskBound(range.behind), getMaskBound(range.ahead), getModel(module).getVocabulary(),
+                       getModel(module).getContext());
 }
 
 } // namespace

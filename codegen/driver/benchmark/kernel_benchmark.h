@@ -4,9 +4,10 @@
  *
  *     cc -O2 KERNEL.c KERNEL.o -o benchmark && ./benchmark --tokens=512
  *
- * The step has --tokens rows, spread evenly over --sequences sequences that hold --context keys before it; the last row
- * of each wants logits. One thread runs all tasks of the dispatch again and again for --seconds; the best and the
- * median run are printed, with the bytes that must move and the operations that must be done at least.
+ * The step has --tokens rows (at most 512 if none are given), spread evenly over --sequences sequences that hold
+ * --context keys before it; the last row of each wants logits. One thread runs all tasks of the dispatch again and
+ * again for --seconds; the best and the median run are printed, with the bytes that must move and the operations that
+ * must be done at least.
  */
 #ifndef KERNEL_BENCHMARK_H
 #define KERNEL_BENCHMARK_H
@@ -41,13 +42,14 @@ typedef struct bench_kernel {
   uint64_t page_bytes;
   kerf_work_list work_list; /* that the operands name */
   uint32_t vocabulary;
+  uint32_t longest; /* sequence of the model */
 } bench_kernel;
 
 /* The step. */
 typedef struct bench_step {
   int64_t tokens, sequences, context;
   int64_t extents[KERF_EXTENT_COUNT];
-  int32_t *token_ids, *positions, *logit_rows, *slots, *page_begin, *pages;
+  int32_t *token_ids, *positions, *logit_rows, *first_rows, *row_counts, *slots, *page_begin, *pages;
   kerf_work_item *work_items;
   int64_t page_count;
 } bench_step;
@@ -101,6 +103,8 @@ static void bench_fill(bench_step *step, const bench_kernel *kernel) {
   step->positions = bench_allocate(step->tokens * 4);
   step->slots = bench_allocate(step->tokens * 4);
   step->logit_rows = bench_allocate(step->sequences * 4);
+  step->first_rows = bench_allocate(step->sequences * 4);
+  step->row_counts = bench_allocate(step->sequences * 4);
   step->page_begin = bench_allocate((step->sequences + 1) * 4);
   step->pages = bench_allocate((step->sequences * (step->context / page + 2) + step->tokens / page + 1) * 4);
   step->work_items = bench_allocate((step->tokens + step->sequences) * sizeof(kerf_work_item));
@@ -133,6 +137,8 @@ static void bench_fill(bench_step *step, const bench_kernel *kernel) {
       step->pages[pages + i] = (int32_t)(pages + i);
     pages += (length + page - 1) / page;
     step->page_begin[s + 1] = (int32_t)pages;
+    step->first_rows[s] = (int32_t)row;
+    step->row_counts[s] = (int32_t)rows;
     row += rows;
     step->logit_rows[s] = (int32_t)(row - 1);
   }
@@ -162,6 +168,10 @@ static void *bench_resolve(const bench_operand *operand, const bench_step *step,
     return step->work_items;
   case KERF_STEP_SLOTS:
     return step->slots;
+  case KERF_STEP_FIRST_ROWS:
+    return step->first_rows;
+  case KERF_STEP_ROW_COUNTS:
+    return step->row_counts;
   case KERF_STEP_PAGE_BEGIN:
     return step->page_begin;
   default:
@@ -209,7 +219,7 @@ static int64_t bench_option(const char *argument, const char *name, int64_t leas
 }
 
 static int bench_main(const bench_kernel *kernel, int argc, char **argv) {
-  bench_step step = {.tokens = 512, .sequences = 1, .context = 0};
+  bench_step step = {.tokens = bench_min(512, kernel->longest), .sequences = 1, .context = 0};
   int64_t seconds = 1;
   for (int i = 1; i < argc; ++i)
     if (!bench_option(argv[i], "--tokens", 1, &step.tokens) &&
@@ -218,6 +228,12 @@ static int bench_main(const bench_kernel *kernel, int argc, char **argv) {
       bench_fail("options are --tokens=N, --sequences=N, --context=N and --seconds=N", argv[i]);
   if (step.sequences > step.tokens)
     bench_fail("--tokens must be at least --sequences", "fewer");
+  if (step.context + (step.tokens + step.sequences - 1) / step.sequences > kernel->longest) {
+    fprintf(stderr,
+            "error: a sequence must have at most the model's %u tokens, got more; give fewer --tokens or --context\n",
+            (unsigned)kernel->longest);
+    return 1;
+  }
   if (!bench_runs(kernel->features)) {
     fprintf(stderr, "error: this CPU or system lacks what variant %s needs\n", kernel->variant);
     return 2;
