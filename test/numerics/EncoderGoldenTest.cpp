@@ -45,8 +45,9 @@ struct Embedded {
 
   Embedded(kerf_context *context, const std::vector<std::vector<int32_t>> &texts, size_t columns) {
     std::vector<kerf_embed_input> inputs;
+    const int32_t none = 0;
     for (const std::vector<int32_t> &ids : texts)
-      inputs.push_back({nullptr, 0, ids.data(), uint32_t(ids.size()), 0});
+      inputs.push_back({nullptr, 0, ids.empty() ? &none : ids.data(), uint32_t(ids.size()), 0});
     std::vector<float> values(texts.size() * columns, NAN);
     tokens.assign(texts.size(), 0);
     kerf_embed_options options = {};
