@@ -340,6 +340,16 @@ TEST(TokenizeTest, RoundTrip) {
   EXPECT_EQ(count, 6u);
   ids[0] = kTokenizerSize;
   EXPECT_EQ(kerf_detokenize(model.handle, ids, 1, 0, text, 16, &bytes, &error), KERF_BAD_ARGUMENT);
+
+  ASSERT_EQ(kerf_token_bytes(model.handle, 0xc3, text, 16, &bytes, &error), KERF_OK);
+  EXPECT_EQ(std::string(text, bytes), "\xc3") << "a part of a character stays what it is";
+  ASSERT_EQ(kerf_token_bytes(model.handle, kSpecialToken, text, 2, &bytes, &error), KERF_OK);
+  EXPECT_EQ(bytes, 6u);
+  EXPECT_EQ(std::string(text, 2), "<m");
+  EXPECT_EQ(kerf_token_bytes(model.handle, kTokenizerSize, text, 16, &bytes, &error), KERF_BAD_ARGUMENT);
+  EXPECT_EQ(bytes, 0u);
+  EXPECT_EQ(kerf_token_bytes(model.handle, 0, nullptr, 16, &bytes, &error), KERF_BAD_ARGUMENT);
+  EXPECT_EQ(kerf_token_bytes(model.handle, 0, text, 16, nullptr, &error), KERF_BAD_ARGUMENT);
 }
 
 // xoshiro256** after splitmix64(0): the first state words are splitmix64's published outputs for seed 0.
