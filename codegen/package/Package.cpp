@@ -357,6 +357,10 @@ llvm::Error Packager::build(FlatBufferBuilder &builder) {
   Offset<flatbuffers::String> chat, plan;
   if (input.checkpoint->chatTemplate())
     chat = builder.CreateString(*input.checkpoint->chatTemplate());
+  std::vector<Offset<schema::KeyValue>> chatTokens;
+  for (const auto &[name, text] : input.checkpoint->chatTokens())
+    chatTokens.push_back(schema::CreateKeyValueDirect(builder, name.c_str(), text.c_str()));
+  const auto chatTokenVector = chatTokens.empty() ? 0 : builder.CreateVector(chatTokens);
   if (!input.plan.empty())
     plan = builder.CreateString(input.plan);
 
@@ -385,6 +389,8 @@ llvm::Error Packager::build(FlatBufferBuilder &builder) {
     manifest.add_tokenizer(tokens);
   if (!chat.IsNull())
     manifest.add_chat_template(chat);
+  if (!chatTokenVector.IsNull())
+    manifest.add_chat_tokens(chatTokenVector);
   manifest.add_source_hashes(hashVector);
   if (!plan.IsNull())
     manifest.add_plan(plan);

@@ -283,7 +283,6 @@ Error Checkpoint::readChatTemplate() {
     if (!text)
       return text.takeError();
     chatTemplate_ = std::move(*text);
-    return Error::success();
   }
   if (!hasFile(config))
     return Error::success();
@@ -291,26 +290,39 @@ Error Checkpoint::readChatTemplate() {
   if (!document)
     return document.takeError();
   // The other keys configure Python's tokenizer classes; what they mean to the text is in tokenizer.json.
-  element value;
-  if (document->root().at_key("chat_template").get(value) || value.is_null())
-    return Error::success();
   Problems problems;
   ObjectReader reader(config, document->root(), problems, ignored_);
+  if (!chatTemplate_ && reader.has("chat_template"))
+    readNamedTemplates(reader, *reader.take("chat_template"), problems);
+  for (StringRef name : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}) {
+    if (!chatTemplate_ || !reader.has(name))
+      continue;
+    // Either its text, or an object that also says how the text is looked for.
+    std::string_view content;
+    element value = *reader.take(name);
+    if (value.get_string().get(content) && value["content"].get_string().get(content))
+      reader.wrong(name, "be a string, or an object with a string 'content'");
+    else
+      chatTokens_.emplace_back(name.str(), std::string(content));
+  }
+  return problems.take();
+}
+
+void Checkpoint::readNamedTemplates(ObjectReader &reader, element value, Problems &problems) {
   simdjson::dom::array templates;
   if (!value.get_array().get(templates)) {
     // Several templates, by name: `default` is the one that transformers takes unless told otherwise.
     for (element item : templates) {
-      ObjectReader entry(config + ": chat_template", item, problems, ignored_);
+      ObjectReader entry(reader.where() + ": chat_template", item, problems, ignored_);
       std::string name = entry.string("name"), text = entry.string("template");
       entry.finish("a template has a name and a template");
       if (name == "default")
         chatTemplate_ = text;
       else
         ignored_.push_back(
-            {(config + ": chat_template '" + name + "'").str(), "only the one called default is carried"});
+            {(reader.where() + ": chat_template '" + name + "'").str(), "only the one called default is carried"});
     }
   } else {
     chatTemplate_ = reader.string("chat_template");
   }
-  return problems.take();
 }

@@ -86,6 +86,8 @@ public:
   const std::optional<GenerationDefaults> &generation() const { return generation_; }
   /// The chat template (Jinja), if there is one.
   const std::optional<std::string> &chatTemplate() const { return chatTemplate_; }
+  /// With a chat template: names and texts of the special tokens that it may print, "bos_token" and its like.
+  llvm::ArrayRef<std::pair<std::string, std::string>> chatTokens() const { return chatTokens_; }
   /// Keys found and left without effect while opening.
   llvm::ArrayRef<IgnoredKey> ignored() const { return ignored_; }
 
@@ -100,6 +102,7 @@ private:
   llvm::Error noWeights() const;
   llvm::Error readGeneration();
   llvm::Error readChatTemplate();
+  void readNamedTemplates(ObjectReader &reader, simdjson::dom::element value, Problems &problems);
   llvm::Error hashWeights();
 
   std::string directory_;
@@ -109,6 +112,7 @@ private:
   std::map<std::string, LocatedTensor, std::less<>> tensors_;
   std::optional<GenerationDefaults> generation_;
   std::optional<std::string> chatTemplate_;
+  std::vector<std::pair<std::string, std::string>> chatTokens_;
   std::vector<IgnoredKey> ignored_;
 };
 

@@ -74,6 +74,15 @@ std::vector<int32_t> Model::encode(std::string_view text, uint32_t flags) const 
   }
 }
 
+std::vector<int32_t> Model::encodeMarked(std::string_view text, std::string_view user) const {
+  const Tokenizer &tokenizer = needTokenizer("text");
+  try {
+    return tokenizer.encodeMarked(text, user);
+  } catch (const TokenizerError &error) {
+    rethrow(error, "");
+  }
+}
+
 std::string Model::decode(std::span<const int32_t> ids, uint32_t flags) const {
   const Tokenizer &tokenizer = needTokenizer("ids to text");
   try {

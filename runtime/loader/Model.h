@@ -40,6 +40,8 @@ public:
   const Tokenizer &needTokenizer(const char *what) const;
   /// Ids of a text under kerf_tokenize's flags; throws Error.
   std::vector<int32_t> encode(std::string_view text, uint32_t flags) const;
+  /// Ids of a text (UTF-8) whose special tokens are made only where `user` has zeros; throws Error.
+  std::vector<int32_t> encodeMarked(std::string_view text, std::string_view user) const;
   /// Text of ids under kerf_detokenize's flags; throws Error.
   std::string decode(std::span<const int32_t> ids, uint32_t flags) const;
   /// The bytes of one token; throws Error.

@@ -40,14 +40,14 @@ void AddedTokens::add(const schema::AddedToken &token, std::string_view content)
     nodes[node].token = &token;
 }
 
-const kerf::schema::AddedToken *AddedTokens::longestAt(std::string_view text, size_t &length) const {
+const kerf::schema::AddedToken *AddedTokens::longestAt(std::string_view text, size_t special, size_t &length) const {
   const schema::AddedToken *found = nullptr;
   uint32_t node = 0;
   for (size_t i = 0; i < text.size(); ++i) {
     node = child(node, static_cast<unsigned char>(text[i]));
     if (!node)
       break;
-    if (nodes[node].token) {
+    if (nodes[node].token && (!nodes[node].token->special() || i < special)) {
       found = nodes[node].token;
       length = i + 1;
     }
@@ -55,21 +55,21 @@ const kerf::schema::AddedToken *AddedTokens::longestAt(std::string_view text, si
   return found;
 }
 
-std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool special) const {
+// `find` gives the token at a byte, with its length; null where there is none. A length without a token says how far no
+// other may begin.
+template <typename Find> std::vector<AddedTokens::Part> AddedTokens::splitWith(std::string_view text, Find find) const {
   std::vector<Part> parts;
   size_t done = 0, i = 0;
   while (!nodes[0].children.empty() && i < text.size()) {
     size_t length = 0;
-    const schema::AddedToken *token = longestAt(text.substr(i), length);
+    const schema::AddedToken *token = find(i, length);
     if (!token) {
-      ++i;
+      i += std::max<size_t>(length, 1);
       continue;
     }
     size_t begin = i, end = i + length;
     // Whether or not this match counts, none that overlaps it does.
     i = end;
-    if (token->special() && !special)
-      continue;
     if (token->single_word()) {
       bool wordBefore = begin && isWordCharacter(readUtf8(text.substr(lastCharacter(text.substr(0, begin)))).codePoint);
       bool wordAfter = end < text.size() && isWordCharacter(readUtf8(text.substr(end)).codePoint);
@@ -101,4 +101,21 @@ std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool sp
   if (done < text.size())
     parts.push_back({text.substr(done), nullptr});
   return parts;
+}
+
+std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool special) const {
+  return splitWith(text, [&](size_t at, size_t &length) {
+    const schema::AddedToken *token = longestAt(text.substr(at), text.size(), length);
+    return token && token->special() && !special ? nullptr : token;
+  });
+}
+
+std::vector<AddedTokens::Part> AddedTokens::splitMarked(std::string_view text, std::string_view user) const {
+  // Where the run of template bytes that was looked at last ends.
+  size_t end = 0;
+  return splitWith(text, [&](size_t at, size_t &length) {
+    if (end <= at)
+      end = user[at] ? at : std::min(user.find('\1', at), text.size());
+    return longestAt(text.substr(at), end - at, length);
+  });
 }

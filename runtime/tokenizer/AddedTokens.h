@@ -31,6 +31,10 @@ public:
   /// tokens remains text unless `special`.
   std::vector<Part> split(std::string_view text, bool special) const;
 
+  /// The same, where a special token is found only in bytes that are 0 in `user`, which is as long as `text`: no byte
+  /// of it may come from a user. Other added tokens are found everywhere.
+  std::vector<Part> splitMarked(std::string_view text, std::string_view user) const;
+
 private:
   // A trie over bytes. Children are sorted by byte.
   struct Node {
@@ -38,7 +42,9 @@ private:
     const schema::AddedToken *token = nullptr;
   };
   uint32_t child(uint32_t node, unsigned char byte) const;
-  const schema::AddedToken *longestAt(std::string_view text, size_t &length) const;
+  // The longest token at the head of `text`; a special one, only if it is at most `special` bytes long.
+  const schema::AddedToken *longestAt(std::string_view text, size_t special, size_t &length) const;
+  template <typename Find> std::vector<Part> splitWith(std::string_view text, Find find) const;
 
   std::vector<Node> nodes;
 };

@@ -65,6 +65,8 @@ void Tokenizer::readAddedTokens() {
       std::string text = token.normalized() ? normalizer(content, scratch) : std::string(content);
       if ((total += text.size()) > kMaxAddedTotal)
         badTable("added tokens must have at most " + std::to_string(kMaxAddedTotal) + " bytes together, got more");
+      if (special || !token.normalized())
+        markedTokens.add(token, content);
       if (!token.normalized()) {
         plainTokens.add(token, content);
         continue;
@@ -152,6 +154,20 @@ void Tokenizer::encodePiece(std::string_view piece, bool first, size_t step, Scr
 
 size_t Tokenizer::suffixSize() const { return table.suffix_ids() ? table.suffix_ids()->size() : 0; }
 
+// Text between added tokens that are looked for as written. `first` says that the text begins with it.
+void Tokenizer::encodePart(std::string_view part, bool first, bool special, Scratch &scratch,
+                           std::vector<int32_t> &out) const {
+  std::string changed;
+  if (!normalizer.empty())
+    part = changed = normalizer(part, scratch.match);
+  for (const AddedTokens::Part &piece : normalizedTokens.split(part, special)) {
+    if (piece.token)
+      out.push_back(static_cast<int32_t>(piece.token->id()));
+    else
+      encodePiece(piece.text, first && piece.text.data() == part.data(), 0, scratch, out);
+  }
+}
+
 std::vector<int32_t> Tokenizer::encode(std::string_view text, bool addSpecial, bool parseSpecial) const {
   std::string replaced;
   if (validUtf8Prefix(text) != text.size()) {
@@ -166,23 +182,26 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, bool addSpecial, b
   Scratch scratch;
   scratch.pieces = kMostPiecesPerByte * text.size() + kMostPieces;
   around(table.prefix_ids());
-  for (const AddedTokens::Part &plain : plainTokens.split(text, parseSpecial)) {
-    if (plain.token) {
-      ids.push_back(static_cast<int32_t>(plain.token->id()));
-      continue;
-    }
-    std::string changed;
-    std::string_view between = plain.text;
-    if (!normalizer.empty())
-      between = changed = normalizer(plain.text, scratch.match);
-    for (const AddedTokens::Part &part : normalizedTokens.split(between, parseSpecial)) {
-      if (part.token)
-        ids.push_back(static_cast<int32_t>(part.token->id()));
-      else
-        encodePiece(part.text, plain.text.data() == text.data() && part.text.data() == between.data(), 0, scratch, ids);
-    }
+  for (const AddedTokens::Part &part : plainTokens.split(text, parseSpecial)) {
+    if (part.token)
+      ids.push_back(static_cast<int32_t>(part.token->id()));
+    else
+      encodePart(part.text, part.text.data() == text.data(), parseSpecial, scratch, ids);
   }
   around(table.suffix_ids());
+  return ids;
+}
+
+std::vector<int32_t> Tokenizer::encodeMarked(std::string_view text, std::string_view user) const {
+  std::vector<int32_t> ids;
+  Scratch scratch;
+  scratch.pieces = kMostPiecesPerByte * text.size() + kMostPieces;
+  for (const AddedTokens::Part &part : markedTokens.splitMarked(text, user)) {
+    if (part.token)
+      ids.push_back(static_cast<int32_t>(part.token->id()));
+    else
+      encodePart(part.text, part.text.data() == text.data(), /*special=*/false, scratch, ids);
+  }
   return ids;
 }
 

@@ -36,6 +36,11 @@ public:
   /// How many ids encode() puts behind a text with `addSpecial`.
   size_t suffixSize() const;
 
+  /// The ids of `text`, which must be valid UTF-8, without the tokens around it. Special tokens are made only of text
+  /// that has 0 in all of its bytes of `user`, which is as long: where it has 1, special tokens stay text. A special
+  /// token that is looked for in normalized text is looked for as it is written. Throws as `encode`.
+  std::vector<int32_t> encodeMarked(std::string_view text, std::string_view user) const;
+
   /// The text of `ids`, valid UTF-8; `skipSpecial` leaves special tokens out. Throws TokenizerError on an id outside
   /// the vocabulary.
   std::string decode(std::span<const int32_t> ids, bool skipSpecial) const;
@@ -64,6 +69,7 @@ private:
     Bpe::Scratch bpe;
   };
   void readAddedTokens();
+  void encodePart(std::string_view part, bool first, bool special, Scratch &scratch, std::vector<int32_t> &out) const;
   void readSteps();
   void encodePiece(std::string_view piece, bool first, size_t step, Scratch &scratch, std::vector<int32_t> &out) const;
 
@@ -74,6 +80,8 @@ private:
   std::vector<bool> specials;
   /// Looked for in the text as it is, and in normalized text.
   AddedTokens plainTokens, normalizedTokens;
+  /// Plain ones, and all that are special as they are written.
+  AddedTokens markedTokens;
   /// Added tokens that the normalizer changes decode to what they were changed to.
   std::map<int32_t, std::string> changedTexts;
   std::vector<Step> steps;

@@ -265,6 +265,21 @@ TEST_F(CheckpointFiles, FindsTheChatTemplate) {
   EXPECT_EQ(opened().chatTemplate(), "j");
 }
 
+TEST_F(CheckpointFiles, FindsTheTokensOfTheChatTemplate) {
+  writeSingle(specs());
+  dir.write("tokenizer_config.json", "{\"bos_token\":\"<s>\"}");
+  EXPECT_TRUE(opened().chatTokens().empty()) << "no template, no tokens";
+  dir.write("tokenizer_config.json", "{\"chat_template\":\"x\",\"bos_token\":\"<s>\",\"pad_token\":null,"
+                                     "\"eos_token\":{\"content\":\"</s>\",\"lstrip\":false}}");
+  const std::vector<std::pair<std::string, std::string>> expected = {{"bos_token", "<s>"}, {"eos_token", "</s>"}};
+  EXPECT_EQ(opened().chatTokens().vec(), expected);
+  dir.write("chat_template.jinja", "j");
+  EXPECT_EQ(opened().chatTokens().vec(), expected);
+  dir.write("tokenizer_config.json", "{\"bos_token\":7}");
+  EXPECT_EQ(refusal(), "tokenizer_config.json: key 'bos_token' must be a string, or an object with a string 'content', "
+                       "got 7");
+}
+
 TEST_F(CheckpointFiles, SaysHowToGetATokenizer) {
   writeSingle(specs());
   EXPECT_NE(message(opened().tokenizerPath()).find("must hold tokenizer.json, got none; download it"),

@@ -158,6 +158,38 @@ KERF_API kerf_code kerf_detokenize(const kerf_model *model, const int32_t *ids, 
 KERF_API kerf_code kerf_token_bytes(const kerf_model *model, int32_t id, char *out, size_t capacity, size_t *bytes,
                                     kerf_error *error);
 
+// ----------------------------------------------------------------------------------------------------------- chat
+
+/// One message of a conversation, UTF-8; malformed bytes count as U+FFFD.
+typedef struct kerf_chat_message {
+  const char *role;     ///< "system", "user", "assistant", or what else the template knows
+  const char *content;
+  size_t content_bytes; ///< 0: up to the final zero
+} kerf_chat_message;
+
+/// What the model's chat template is rendered with.
+typedef struct kerf_chat {
+  uint32_t struct_size;
+  uint32_t message_size; ///< sizeof(kerf_chat_message)
+  uint32_t message_count;
+  uint32_t generation_prompt; ///< nonzero: end where the model is to speak
+  const kerf_chat_message *messages;
+  int64_t time; ///< seconds since 1970 (UTC), for templates that print the date; 0: none is known
+} kerf_chat;
+
+/// Renders the chat template of the package. `*bytes` gets the length of the text; the first `capacity` bytes are
+/// written, with no final zero. KERF_BAD_ARGUMENT when there is no template, when it refuses the conversation or wants
+/// the date and `time` is 0; KERF_BAD_ARTIFACT, with the line, when it is wrong, needs too much, or uses what is outside
+/// the subset of Jinja2 that Kerf renders. Any thread.
+KERF_API kerf_code kerf_chat_render(const kerf_model *model, const kerf_chat *chat, char *text, size_t capacity,
+                                    size_t *bytes, kerf_error *error);
+
+/// The ids of that text, nothing around them; written as kerf_tokenize writes them. Special tokens are made of what the
+/// template wrote and never of what messages say: nobody's text can end its turn or begin another. Fails as
+/// kerf_chat_render, and when there is no tokenizer. Any thread.
+KERF_API kerf_code kerf_chat_tokenize(const kerf_model *model, const kerf_chat *chat, int32_t *ids, size_t capacity,
+                                      size_t *count, kerf_error *error);
+
 // -------------------------------------------------------------------------------------------------------- context
 
 /// How to make a context.

@@ -1,0 +1,141 @@
+//===- Value.cpp - what a chat template computes with ---------------------===//
+#include "runtime/chat/Value.h"
+
+#include <algorithm>
+
+using namespace kerf::rt::chat;
+
+Value Value::boolean(bool value) {
+  Value made(Kind::Bool);
+  made.integer_ = value;
+  return made;
+}
+
+Value Value::integer(int64_t value) {
+  Value made(Kind::Int);
+  made.integer_ = value;
+  return made;
+}
+
+Value Value::string(Text value) {
+  Value made(Kind::String);
+  made.size_ += value.bytes.size();
+  made.text_ = std::make_shared<const Text>(std::move(value));
+  return made;
+}
+
+void Value::holds(const Value &item, uint64_t extra) {
+  if (item.depth_ >= kMaxDepth)
+    throw std::length_error("lists and dictionaries must be at most " + std::to_string(kMaxDepth) + " deep");
+  depth_ = std::max(depth_, item.depth_ + 1);
+  // Far above what may be walked, and far below overflow.
+  size_ = std::min(size_ + item.size_ + extra, uint64_t(1) << 62);
+}
+
+Value Value::list(List items) {
+  Value made(Kind::List);
+  for (const Value &item : items)
+    made.holds(item, 0);
+  made.list_ = std::make_shared<const List>(std::move(items));
+  return made;
+}
+
+Value Value::dict(Dict items) {
+  Value made(Kind::Dict);
+  for (const auto &[key, item] : items)
+    made.holds(item, key.size());
+  made.dict_ = std::make_shared<Dict>(std::move(items));
+  return made;
+}
+
+Value Value::makeNamespace(Dict items) {
+  Value made(Kind::Namespace);
+  made.dict_ = std::make_shared<Dict>();
+  for (auto &[key, item] : items)
+    made.set(key, std::move(item));
+  return made;
+}
+
+const Value *Value::find(std::string_view key) const {
+  for (const auto &[name, item] : *dict_)
+    if (name == key)
+      return &item;
+  return nullptr;
+}
+
+void Value::set(const std::string &key, Value value) const {
+  // One that could reach itself would never be freed.
+  if (value.kind_ == Kind::Namespace || value.depth_ >= kMaxDepth / 2)
+    throw std::length_error("a namespace must hold no other and nothing deeper than " + std::to_string(kMaxDepth / 2));
+  for (auto &[name, item] : *dict_)
+    if (name == key) {
+      item = std::move(value);
+      return;
+    }
+  dict_->emplace_back(key, std::move(value));
+}
+
+bool Value::truth() const {
+  switch (kind_) {
+  case Kind::Undefined:
+  case Kind::None:
+    return false;
+  case Kind::Bool:
+  case Kind::Int:
+    return integer_ != 0;
+  case Kind::String:
+    return !text_->bytes.empty();
+  case Kind::List:
+    return !list_->empty();
+  case Kind::Dict:
+    return !dict_->empty();
+  case Kind::Namespace:
+    return true;
+  }
+  return false;
+}
+
+bool Value::operator==(const Value &other) const {
+  auto isNumber = [](Kind kind) { return kind == Kind::Bool || kind == Kind::Int; };
+  if (isNumber(kind_) && isNumber(other.kind_))
+    return integer_ == other.integer_;
+  if (kind_ != other.kind_)
+    return false;
+  switch (kind_) {
+  case Kind::String:
+    return text_->bytes == other.text_->bytes;
+  case Kind::List:
+    return *list_ == *other.list_;
+  case Kind::Dict:
+    return dict_->size() == other.dict_->size() && std::all_of(dict_->begin(), dict_->end(), [&](const auto &entry) {
+             const Value *same = other.find(entry.first);
+             return same && *same == entry.second;
+           });
+  case Kind::Namespace:
+    return dict_ == other.dict_;
+  default:
+    return true;
+  }
+}
+
+const char *Value::kindName() const {
+  switch (kind_) {
+  case Kind::Undefined:
+    return "an undefined value";
+  case Kind::None:
+    return "none";
+  case Kind::Bool:
+    return "a boolean";
+  case Kind::Int:
+    return "an integer";
+  case Kind::String:
+    return "a string";
+  case Kind::List:
+    return "a list";
+  case Kind::Dict:
+    return "a dictionary";
+  case Kind::Namespace:
+    return "a namespace";
+  }
+  return "a value";
+}
