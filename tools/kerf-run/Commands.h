@@ -9,6 +9,8 @@ namespace kerf::tools {
 /// Adds `embed`: a vector for each text.
 void addEmbed(CLI::App &app);
 
+/// Adds `chat`: a conversation, line by line.
+void addChat(CLI::App &app);
 /// Adds `generate`: continues a prompt.
 void addGenerate(CLI::App &app);
 /// Adds `tokenize`: text to ids and back.

@@ -11,6 +11,7 @@ int main(int argc, char **argv) {
   app.require_subcommand(1);
   addEmbed(app);
   addGenerate(app);
+  addChat(app);
   addTokenize(app);
   addPerplexity(app);
   addCompare(app);

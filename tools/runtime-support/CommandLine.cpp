@@ -102,7 +102,8 @@ void addRunOptions(CLI::App &command, RunOptions &options, const char *json) {
       ->envname("KERF_THREADS");
   addCpusOption(command);
   command.add_flag("--verify", options.verify, "Check the weights' SHA-256 first");
-  command.add_flag("--json", options.json, json);
+  if (json)
+    command.add_flag("--json", options.json, json);
   command.add_flag("-q,--quiet", options.quiet, "Nothing on standard error but errors");
 }
 

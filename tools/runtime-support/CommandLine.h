@@ -29,7 +29,8 @@ void addLogOption(CLI::App &command);
 /// Adds --cpus, which binds the program to CPUs as soon as it is parsed.
 void addCpusOption(CLI::App &command);
 
-/// Adds those and --threads, --verify, --json and --quiet; `json` says what --json prints.
+/// Adds those and --threads, --verify, --json and --quiet; `json` says what --json prints, and is null for
+/// commands without it.
 void addRunOptions(CLI::App &command, RunOptions &options, const char *json);
 
 /// Makes a context with the threads asked for, and warns if they are more than the CPUs that may be used.
