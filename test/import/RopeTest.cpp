@@ -41,7 +41,8 @@ TEST(Rope, FrequenciesEqualTransformers) {
 static RopeConfig ropeOf(const Changes &changes) {
   llvm::Expected<DecoderConfig> config = readConfig(llamaConfig(changes));
   EXPECT_TRUE(!!config) << message(config.takeError());
-  return config ? config->rope : RopeConfig();
+  EXPECT_TRUE(!config || config->rope) << "the configuration has no rope";
+  return config && config->rope ? *config->rope : RopeConfig();
 }
 
 static std::string refusal(const Changes &changes) { return message(readConfig(llamaConfig(changes))); }
