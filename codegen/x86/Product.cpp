@@ -131,7 +131,10 @@ void ProductEmitter::finishBlock(Value row, Value block, Shape shape, unsigned n
                             load(product.residualElement,
                                  kernel.at(residualOperand(), kernel.mul(position, bytesOf(product.residualElement)))));
       Value address = kernel.at(outputOperand(), kernel.mul(position, bytesOf(product.output)));
-      if (mask)
+      // LLVM 22 widens a masked store of one truncated 16-bit element to four bytes (AVX-512 without BF16).
+      if (valid == 1)
+        kernel.storeF32(product.output, kernel.extract(result, 0), address);
+      else if (mask)
         kernel.storeF32(product.output, result, address, mask);
       else
         kernel.storeF32(product.output, result, address);

@@ -26,6 +26,11 @@ struct Batch {
 
 /// Appends a row for the next position of a sequence.
 void addRow(Batch &batch, int32_t sequence, int32_t index, int32_t slot) {
+  if (batch.sequences.empty() || batch.sequences.back() != sequence) {
+    batch.firstRows.push_back(int32_t(batch.ids.size()));
+    batch.rowCounts.push_back(0);
+  }
+  ++batch.rowCounts.back();
   batch.ids.push_back(0);
   batch.positions.push_back(index);
   batch.sequences.push_back(sequence);
@@ -386,8 +391,8 @@ TEST(ReferenceExtent, gives_every_size_of_the_step) {
     std::vector<Array> results = program.run(inputs);
     ASSERT_EQ(results.size(), 2u);
     EXPECT_EQ(results[0].shape.front(), 3);
-    // Rows see 2, 3 and 4 keys; the sequences keep 2 and 4.
-    const int64_t sizes[] = {1, 3, 3, 2, 3, 9, 6};
+    // Two sequences have rows. Rows see 2, 3 and 4 keys; the sequences keep 2 and 4.
+    const int64_t sizes[] = {1, 3, 2, 2, 3, 9, 6};
     EXPECT_EQ(results[1].shape.front(), sizes[which]) << names[which];
   }
 }

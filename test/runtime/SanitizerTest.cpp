@@ -45,13 +45,13 @@ void runOnTwo(void (*work)(int64_t task)) {
   planted = work;
   const ThreadPool pool(2);
   pool.run(
-      [](void *const *, const int64_t *, int64_t task) {
+      [](void *const *, int64_t, int64_t task) {
         waiting.fetch_add(1, std::memory_order_relaxed);
         while (waiting.load(std::memory_order_relaxed) < 2)
           std::this_thread::yield();
         planted(task);
       },
-      nullptr, nullptr, 2, false);
+      nullptr, 0, 2, false);
 }
 
 int64_t shared[2];
