@@ -180,6 +180,9 @@ void mutateManifest(ManifestT &m, Random &random) {
         if (slot.bytes)
           mutateAll(slot.bytes->coefficients, random);
       });
+      for (std::unique_ptr<schema::SlotT> &slot : program.slots) // a slot must have them to be written
+        if (!slot->bytes)
+          slot->bytes = std::make_unique<schema::LinearFormT>();
     });
   case 8:
     if (!m.generation)
