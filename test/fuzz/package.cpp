@@ -175,15 +175,18 @@ void mutateManifest(ManifestT &m, Random &random) {
       random() % 2 ? mutateScalar(group.page_bytes, random) : mutateScalar(group.page_size, random);
     });
   case 7:
-    return mutateEntries(m.programs, random, [&](schema::ProgramT &program) {
+    mutateEntries(m.programs, random, [&](schema::ProgramT &program) {
       mutateEntries(program.slots, random, [&](schema::SlotT &slot) {
         if (slot.bytes)
           mutateAll(slot.bytes->coefficients, random);
       });
-      for (std::unique_ptr<schema::SlotT> &slot : program.slots) // a slot must have them to be written
+    });
+    // A slot must have them to be written; entries made anew and copies of others do not.
+    for (std::unique_ptr<schema::ProgramT> &program : m.programs)
+      for (std::unique_ptr<schema::SlotT> &slot : program->slots)
         if (!slot->bytes)
           slot->bytes = std::make_unique<schema::LinearFormT>();
-    });
+    return;
   case 8:
     if (!m.generation)
       m.generation = std::make_unique<schema::GenerationT>();
