@@ -16,7 +16,8 @@ using namespace mlir;
 using kerf::fuzz::must;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  llvm::StringRef text(reinterpret_cast<const char *>(data), size);
+  // MLIR's lexer wants a zero behind the text, as a file has it that is read into memory.
+  const std::string text(reinterpret_cast<const char *>(data), size);
   if (llvm::Error error = kerf::checkIrText("m.mlir", text)) {
     must(llvm::StringRef(llvm::toString(std::move(error))).starts_with("m.mlir:"), "a refusal says where");
     return 0;
