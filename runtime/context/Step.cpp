@@ -65,9 +65,10 @@ uint32_t fillItems(const kerf_work_list &list, kerf_work_item *items, uint32_t t
 Context::Counts Context::validate(const kerf_step &step, const kerf_program &program) {
   Plan &plan = needPlan();
   const uint32_t vocabulary = model_->terms().vocabulary;
-  if (step.entry_count && (!step.entries || step.entry_size < sizeof(kerf_step_entry)))
+  if (step.entry_count &&
+      (!step.entries || step.entry_size < sizeof(kerf_step_entry) || step.entry_size % alignof(kerf_step_entry) != 0))
     fail(KERF_BAD_ARGUMENT, "a step with entries must have an entry_size of at least ", sizeof(kerf_step_entry),
-         " and entries that are not NULL, got ", step.entry_size);
+         ", a multiple of ", alignof(kerf_step_entry), ", and entries that are not NULL, got ", step.entry_size);
   ++steps_;
   Counts counts;
   const bool whole = seesAhead(program), logits = logitsOf(program) < program.result_count;

@@ -220,6 +220,21 @@ TEST_F(StepTest, FailedStepChangesNothing) {
   EXPECT_EQ(context.row(1), reference({2}));
 }
 
+TEST_F(StepTest, SizeOfEntries) {
+  OpenContext context(model.handle, planOf(32, 1, 64, 1));
+  const int32_t id = 1;
+  const kerf_step_entry entry = {context.create(), &id, 1, KERF_LOGITS_LAST};
+  // Too small for the fields, and one at which the second entry's pointers would lie askew.
+  for (uint32_t size : {0u, uint32_t(sizeof entry) - 8, uint32_t(sizeof entry) + 4}) {
+    const kerf_step step = {sizeof step, size, 1, &entry};
+    EXPECT_EQ(kerf_context_step(context.handle, &step, &context.error), KERF_BAD_ARGUMENT);
+    EXPECT_NE(std::string(context.error.message)
+                  .find("a multiple of 8, and entries that are not NULL, got " + std::to_string(size)),
+              std::string::npos)
+        << context.error.message;
+  }
+}
+
 TEST_F(StepTest, OutOfPages) {
   OpenContext context(model.handle, planOf(32, 3, 64, 3, 6)); // 6 pages of 4, 6 pages of 3
   kerf_sequence *a = context.create(), *b = context.create();
