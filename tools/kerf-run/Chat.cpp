@@ -1,5 +1,6 @@
 // kerf-run chat: a conversation, line by line.
 #include "tools/kerf-run/Commands.h"
+#include "tools/kerf-run/Sampling.h"
 #include "tools/runtime-support/CommandLine.h"
 #include "tools/runtime-support/EventLog.h"
 #include "tools/runtime-support/Interrupt.h"
@@ -16,12 +17,10 @@ using namespace kerf::tools;
 
 namespace {
 
-struct Options : RunOptions {
+struct Options : SamplingOptions {
+  Options() { maxTokens = 512; }
   std::string system;
-  uint32_t maxTokens = 512, topK = 0, context = 0;
-  float temperature = 0, topP = 0;
-  uint64_t seed = 0;
-  bool sample = false, plain = false;
+  bool plain = false;
 };
 
 // The conversation so far, and the ids that the model is to continue.
@@ -183,19 +182,7 @@ void chat(const Options &options) {
   planned.memory_limit = options.memoryLimit;
   const kerf_plan_report report = plan(context, planned);
 
-  kerf_error error;
-  kerf_generate_options generation = {};
-  generation.struct_size = sizeof generation;
-  if (options.sample)
-    check(kerf_generate_options_init(model.get(), &generation, &error), error);
-  else {
-    generation.temperature = options.temperature;
-    generation.top_k = options.topK;
-    generation.top_p = options.topP;
-  }
-  generation.max_tokens = options.maxTokens;
-  generation.seed = options.seed;
-  Answerer answerer(context, generation, options.quiet);
+  Answerer answerer(context, samplingOf(model, options), options.quiet);
 
   const bool terminal = isatty(STDIN_FILENO);
   for (std::string line; terminal && std::fputs("> ", stderr), std::getline(std::cin, line);) {
@@ -228,13 +215,7 @@ void kerf::tools::addChat(CLI::App &app) {
       "chat", "Answer line by line, with the model's chat template; Ctrl-C ends an answer, Ctrl-D the conversation");
   addRunOptions(*command, *options, nullptr);
   command->add_option("--system", options->system, "What the model is told before the conversation");
-  command->add_option("-n,--max-tokens", options->maxTokens, "Most tokens of an answer")->capture_default_str();
-  command->add_option("-t,--temperature", options->temperature, "0: the likeliest token, always")
-      ->capture_default_str();
-  command->add_option("--top-k", options->topK, "Keep the k likeliest tokens; 0: all")->capture_default_str();
-  command->add_option("--top-p", options->topP, "Keep the likeliest tokens up to this probability; 0: all");
-  command->add_flag("--sample", options->sample, "Sample as the model's generation_config.json says");
-  command->add_option("--seed", options->seed, "Seed of the sampler")->capture_default_str();
+  addSamplingOptions(*command, *options, "Most tokens of an answer");
   command->add_flag("--plain", options->plain, "No template: continue what was said so far and the line, as text");
   command->add_option("--context", options->context, "Longest conversation in tokens; 0: the model's");
   command->final_callback([options] { chat(*options); });

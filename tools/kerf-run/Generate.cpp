@@ -1,5 +1,6 @@
 // kerf-run generate: continues a prompt.
 #include "tools/kerf-run/Commands.h"
+#include "tools/kerf-run/Sampling.h"
 #include "tools/runtime-support/CommandLine.h"
 #include "tools/runtime-support/Interrupt.h"
 #include "tools/runtime-support/Report.h"
@@ -13,14 +14,13 @@ using namespace kerf::tools;
 
 namespace {
 
-struct Options : RunOptions {
+struct Options : SamplingOptions {
+  Options() { maxTokens = 128; }
   std::string prompt, promptFile;
   std::vector<int32_t> promptIds;
   std::vector<std::string> stops;
-  uint32_t maxTokens = 128, topK = 0, context = 0, maxBatch = 0;
-  float temperature = 0, topP = 0;
-  uint64_t seed = 0;
-  bool sample = false, ignoreEnd = false, keepSpecial = false, plain = false, noFrame = false, echo = false;
+  uint32_t maxBatch = 0;
+  bool ignoreEnd = false, keepSpecial = false, plain = false, noFrame = false, echo = false;
 };
 
 double perSecond(double count, uint64_t nanoseconds) { return nanoseconds ? count * 1e9 / double(nanoseconds) : 0; }
@@ -77,19 +77,9 @@ void generate(const Options &options) {
   const kerf_plan_report planReport = plan(context, planned);
 
   kerf_error error;
-  kerf_generate_options generation = {};
-  generation.struct_size = sizeof generation;
-  if (options.sample)
-    check(kerf_generate_options_init(model.get(), &generation, &error), error);
-  else {
-    generation.temperature = options.temperature;
-    generation.top_k = options.topK;
-    generation.top_p = options.topP;
-  }
+  kerf_generate_options generation = samplingOf(model, options);
   generation.prompt_ids = prompt.data();
   generation.prompt_id_count = uint32_t(prompt.size());
-  generation.max_tokens = options.maxTokens;
-  generation.seed = options.seed;
   generation.ignore_end = options.ignoreEnd;
   generation.keep_special = options.keepSpecial;
   std::vector<const char *> stops;
@@ -130,13 +120,7 @@ void kerf::tools::addGenerate(CLI::App &app) {
   CLI::Option *ids = command->add_option("--prompt-ids", options->promptIds, "Token ids, with commas")->delimiter(',');
   prompt->excludes(file)->excludes(ids);
   file->excludes(ids);
-  command->add_option("-n,--max-tokens", options->maxTokens, "Most new tokens")->capture_default_str();
-  command->add_option("-t,--temperature", options->temperature, "0: the likeliest token, always")
-      ->capture_default_str();
-  command->add_option("--top-k", options->topK, "Keep the k likeliest tokens; 0: all")->capture_default_str();
-  command->add_option("--top-p", options->topP, "Keep the likeliest tokens up to this probability; 0: all");
-  command->add_flag("--sample", options->sample, "Sample as the model's generation_config.json says");
-  command->add_option("--seed", options->seed, "Seed of the sampler")->capture_default_str();
+  addSamplingOptions(*command, *options, "Most new tokens");
   command->add_option("--stop", options->stops, "End at this text; may be repeated")->allow_extra_args(false);
   command->add_flag("--ignore-end", options->ignoreEnd, "Go on past end tokens");
   command->add_flag("--keep-special", options->keepSpecial, "Print special tokens");
