@@ -1,5 +1,12 @@
 // A module is cut down to what a script finds interesting: here, any gate.
 // RUN: kerf-reduce %s -reduction-tree='traversal-mode=0 test=%S/Inputs/has-gate.sh' | FileCheck %s
+// RUN: kerf-reduce -reduction-tree='traversal-mode=0 test=%S/Inputs/has-gate.sh' -o %t.mlir < %s && FileCheck %s --input-file=%t.mlir
+// RUN: not kerf-reduce %s.absent 2>&1 | FileCheck %s --check-prefix=ABSENT
+// RUN: echo "module {" | not kerf-reduce 2>&1 | FileCheck %s --check-prefix=INVALID
+// RUN: not kerf-reduce %s -reduction-tree='traversal-mode=0 test=true' -o %t.absent/x 2>&1 | FileCheck %s --check-prefix=OUTPUT
+// ABSENT: error: could not open input file {{.*}}reduce.mlir.absent: No such file or directory
+// INVALID: <stdin>:1:9: error: expected operation name
+// OUTPUT: error: cannot open output file
 
 // CHECK-NOT: func.func @uninteresting
 // CHECK: func.func @interesting
