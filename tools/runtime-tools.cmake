@@ -6,7 +6,7 @@ find_package(Threads REQUIRED)
 # What they share.
 add_library(KerfToolSupport STATIC
   runtime-support/CommandLine.cpp runtime-support/EventLog.cpp runtime-support/Handles.cpp
-  runtime-support/Interrupt.cpp
+  runtime-support/Interrupt.cpp runtime-support/Json.cpp
   runtime-support/Progress.cpp runtime-support/Report.cpp runtime-support/Text.cpp)
 target_include_directories(KerfToolSupport SYSTEM PUBLIC ${CLI11_INCLUDE_DIR})
 

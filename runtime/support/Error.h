@@ -44,6 +44,8 @@ inline kerf_code report(kerf_error *error, kerf_code code, const char *message) 
     for (char *c = error->message; *c; ++c)
       if ((*c > 0 && *c < ' ') || *c == 0x7f)
         *c = '?';
+      else if (*c == '\xc2' && c[1] < '\xa0') // U+0080 to U+009F
+        c[0] = c[1] = '?';
   }
   return code;
 }

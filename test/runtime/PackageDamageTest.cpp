@@ -138,10 +138,10 @@ TEST_F(PackageDamageTest, NumbersOutOfLine) {
 
 TEST_F(PackageDamageTest, NamesDoNotCommandTheTerminal) {
   FakePackage package;
-  package.manifest.weights[1]->name = "\x1b[2J";
+  package.manifest.weights[1]->name = "\x1b[2J\xc2\x9b\xc3\xa9";
   package.manifest.weights[1]->shape = {-1};
   EXPECT_EQ(open(package.bytes()), KERF_BAD_ARTIFACT);
-  EXPECT_TRUE(says("weight '?[2J' must have no negative extent, got -1")) << error.message;
+  EXPECT_TRUE(says("weight '?[2J??é' must have no negative extent, got -1")) << error.message;
 }
 
 // A manifest with the given lists, and what else is required.

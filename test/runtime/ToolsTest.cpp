@@ -126,6 +126,60 @@ TEST_F(ToolsTest, Inspect) {
   EXPECT_TRUE(contains(output.err, "SHA-256 of weight 'next'")) << output.err;
 }
 
+// Whatever a package says, a terminal is not commanded, lines are Kerf's own, and JSON is JSON.
+TEST_F(ToolsTest, InspectShowsHostileNames) {
+  const std::string bad = "\x1b[2J\nok\x7f\xc2\x9b"
+                          "1m\xff\xc3\xa9",
+                    text = "\\x1b[2J\\nok\\x7f\\xc2\\x9b1m\\xffé", json = "\\u001b[2J\\u000aok\\u007f\\u009b1m\\ufffdé";
+  FakePackage fake;
+  fake.manifest.architecture = fake.manifest.target = fake.manifest.compiler_version = bad;
+  fake.manifest.compiler_flags = bad;
+  fake.manifest.plan = "first\n\x1b]second";
+  fake.manifest.variants[0] = bad;
+  auto source = std::make_unique<kerf::schema::KeyValueT>();
+  source->key = source->value = bad;
+  fake.manifest.source_hashes.push_back(std::move(source));
+  for (auto &weight : fake.manifest.weights) {
+    weight->name = weight->format = weight->layout = bad;
+    weight->sources = {bad};
+  }
+  for (auto &group : fake.manifest.groups)
+    group->name = bad;
+  for (auto &program : fake.manifest.programs) {
+    program->name = bad;
+    for (auto &slot : program->slots)
+      slot->name = bad;
+  }
+  const std::string path = put(fake, "hostile");
+  const auto expectClean = [&](const std::string &out) {
+    for (const std::string part : {"\x1b", "\x7f", "\xc2\x9b", "\xff", "\nok"})
+      EXPECT_FALSE(contains(out, part)) << out;
+  };
+  const Output table = run(KERF_INSPECT, path + " --weights --slots --plan");
+  EXPECT_EQ(table.status, 0) << table.err;
+  expectClean(table.out);
+  for (const std::string &part :
+       {"fake-model: " + text + ",", "target        " + text + "; variants " + text + ", wide",
+        "program       " + text + ":", "KV '" + text + "'", "arena of '" + text + "'", "results of '" + text + "'",
+        "from " + text, "compiler " + text + "\n", "flags    " + text + "\n", "  " + text + "  " + text + "\n",
+        "\nplan\nfirst\n" + std::string("\\x1b]second\n"), "    " + text + " "})
+    EXPECT_TRUE(contains(table.out, part)) << part << "\n" << table.out;
+  const Output object = run(KERF_INSPECT, path + " --weights --plan --json");
+  expectClean(object.out);
+  EXPECT_TRUE(contains(object.out, "\"architecture\": \"" + json + "\"")) << object.out;
+  EXPECT_TRUE(contains(object.out, "\"" + json + "\": \"" + json + "\"")) << object.out;
+  EXPECT_TRUE(contains(object.out, "\"plan\": \"first\\u000a\\u001b]second\"")) << object.out;
+  // Refusals name things, too: of kerf-inspect itself and of the C API.
+  fake.manifest.weights[0]->offset = 1;
+  fake.write(path);
+  for (const char *tool : {KERF_INSPECT, KERF_RUN}) {
+    const Output refused = run(tool, path + (tool == std::string(KERF_RUN) ? " -p a" : ""));
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_TRUE(contains(refused.err, "must start at a multiple of 64, got 1")) << refused.err;
+    expectClean(refused.err);
+  }
+}
+
 TEST_F(ToolsTest, LogsEvents) {
   const std::string log = folder.file("log");
   const auto events = [&] {

@@ -6,13 +6,16 @@
 #include "runtime/support/Sha256.h"
 #include "tools/runtime-support/CommandLine.h"
 #include "tools/runtime-support/Report.h"
+#include "tools/runtime-support/Text.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <sstream>
 
 using namespace kerf::rt;
 using kerf::tools::JsonWriter;
+using kerf::tools::printable;
 namespace schema = kerf::schema;
 
 namespace {
@@ -83,6 +86,12 @@ std::string joined(const flatbuffers::Vector<flatbuffers::Offset<flatbuffers::St
   return all;
 }
 
+// Texts of a manifest, for a terminal.
+std::string shown(const flatbuffers::String *text) { return printable(textOr(text, "")); }
+std::string shown(const flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>> *texts) {
+  return printable(joined(texts, ", "));
+}
+
 std::string idsText(const flatbuffers::Vector<int32_t> *ids) {
   std::string all;
   if (ids)
@@ -125,23 +134,23 @@ std::string resultText(const schema::Result &result) {
 
 void printManifest(const Report &r) {
   const schema::Manifest &m = r.manifest();
-  std::printf("%s: %s, %u layers, hidden %u, vocabulary %u, context %u, computes in %s\n", m.model_name()->c_str(),
-              m.architecture()->c_str(), m.layers(), m.hidden(), m.vocabulary(), m.context(),
-              schema::EnumNameElementType(m.compute_type()));
+  std::printf("%s: %s, %u layers, hidden %u, vocabulary %u, context %u, computes in %s\n",
+              shown(m.model_name()).c_str(), shown(m.architecture()).c_str(), m.layers(), m.hidden(), m.vocabulary(),
+              m.context(), schema::EnumNameElementType(m.compute_type()));
   std::printf("  file          %s, schema %u.%u\n", formatBytes(r.package.fileBytes()).c_str(), m.schema_major(),
               m.schema_minor());
   std::printf("  build id      %s\n", hexDigits(m.build_id()->data(), 32).c_str());
-  std::printf("  target        %s; variants %s\n", m.target()->c_str(), joined(m.variants(), ", ").c_str());
+  std::printf("  target        %s; variants %s\n", shown(m.target()).c_str(), shown(m.variants()).c_str());
   for (const schema::Program *program : *m.programs()) {
-    std::printf("  program       %s: %u dispatches, %u a layer; gives", program->name()->c_str(), program->dispatches(),
-                program->dispatches_per_layer());
+    std::printf("  program       %s: %u dispatches, %u a layer; gives", shown(program->name()).c_str(),
+                program->dispatches(), program->dispatches_per_layer());
     for (uint32_t i = 0; i < program->results()->size(); ++i)
       std::printf("%s %s", i ? "," : "", resultText(*program->results()->Get(i)).c_str());
     std::printf("\n");
     if (program->work_lists())
       for (const schema::WorkList *list : *program->work_lists())
         std::printf("  attention     %s over KV '%s'\n", maskText(*list).c_str(),
-                    m.groups()->Get(list->group())->name()->c_str());
+                    shown(m.groups()->Get(list->group())->name()).c_str());
   }
   const schema::Tokenizer *tokenizer = m.tokenizer();
   if (tokenizer)
@@ -162,19 +171,19 @@ void printCertificate(const Report &r, const Options &options) {
   std::printf("  weights   %llu\n", (unsigned long long)c.weights);
   for (const schema::CacheGroup *group : *r.manifest().groups())
     std::printf("  KV '%s'   %llu per page of %u positions (%u planes of %llu); pages: S * ceil(context / %u)\n",
-                group->name()->c_str(), (unsigned long long)(group->page_bytes() * group->planes()), group->page_size(),
-                group->planes(), (unsigned long long)group->page_bytes(), group->page_size());
+                shown(group->name()).c_str(), (unsigned long long)(group->page_bytes() * group->planes()),
+                group->page_size(), group->planes(), (unsigned long long)group->page_bytes(), group->page_size());
   for (size_t p = 0; p < r.terms.programs.size(); ++p) {
-    std::printf("  arena of '%s'   %s\n", r.manifest().programs()->Get(uint32_t(p))->name()->c_str(),
+    std::printf("  arena of '%s'   %s\n", shown(r.manifest().programs()->Get(uint32_t(p))->name()).c_str(),
                 formatForm(r.arenaForm(p)).c_str());
     if (options.slots)
       for (size_t s = 0; s < r.terms.programs[p].slots.size(); ++s)
         std::printf("    %-32s %s\n",
-                    textOr(r.manifest().programs()->Get(uint32_t(p))->slots()->Get(uint32_t(s))->name(), ""),
+                    shown(r.manifest().programs()->Get(uint32_t(p))->slots()->Get(uint32_t(s))->name()).c_str(),
                     formatForm(r.terms.programs[p].slots[s]).c_str());
   }
   for (size_t p = 0; p < r.terms.programs.size(); ++p)
-    std::printf("  results of '%s'   %s\n", r.manifest().programs()->Get(uint32_t(p))->name()->c_str(),
+    std::printf("  results of '%s'   %s\n", shown(r.manifest().programs()->Get(uint32_t(p))->name()).c_str(),
                 formatForm(sum(r.terms.programs[p].results)).c_str());
   std::printf("  stacks    %llu a thread\n", (unsigned long long)(r.terms.kernelStack + kThreadStack));
   std::printf("\nat T = %u, S = %u, context = %u, R = %u, W = %u, %u thread%s\n", c.max_tokens, c.max_sequences,
@@ -189,28 +198,32 @@ void printWeights(const Report &r, const Options &options) {
   std::printf("\nweights by format\n  %-24s %-12s %6s %16s %16s %7s\n", "format", "layout", "count", "parameters",
               "bytes", "bits");
   for (const auto &[key, sum] : r.formats)
-    std::printf("  %-24s %-12s %6llu %16llu %16llu %7.3f\n", key.first.c_str(), key.second.c_str(),
-                (unsigned long long)sum.count, (unsigned long long)sum.parameters, (unsigned long long)sum.bytes,
-                sum.bits());
+    std::printf("  %-24s %-12s %6llu %16llu %16llu %7.3f\n", printable(key.first).c_str(),
+                printable(key.second).c_str(), (unsigned long long)sum.count, (unsigned long long)sum.parameters,
+                (unsigned long long)sum.bytes, sum.bits());
   if (!options.weights)
     return;
   std::printf("\nweights\n");
   for (const schema::Weight *weight : *r.manifest().weights())
-    std::printf("  %-40s %-16s %-12s %-10s %14llu at %-14llu from %s\n", weight->name()->c_str(),
-                shapeText(*weight).c_str(), weight->format()->c_str(), weight->layout()->c_str(),
+    std::printf("  %-40s %-16s %-12s %-10s %14llu at %-14llu from %s\n", shown(weight->name()).c_str(),
+                shapeText(*weight).c_str(), shown(weight->format()).c_str(), shown(weight->layout()).c_str(),
                 (unsigned long long)weight->size(), (unsigned long long)weight->offset(),
-                joined(weight->sources(), ", ").c_str());
+                shown(weight->sources()).c_str());
 }
 
 void printProvenance(const Report &r, const Options &options) {
   const schema::Manifest &m = r.manifest();
-  std::printf("\nprovenance\n  compiler %s\n  flags    %s\n", m.compiler_version()->c_str(),
-              textOr(m.compiler_flags(), ""));
+  std::printf("\nprovenance\n  compiler %s\n  flags    %s\n", shown(m.compiler_version()).c_str(),
+              shown(m.compiler_flags()).c_str());
   if (m.source_hashes())
     for (const schema::KeyValue *source : *m.source_hashes())
-      std::printf("  %s  %s\n", source->value()->c_str(), source->key()->c_str());
-  if (options.plan)
-    std::printf("\nplan\n%s\n", textOr(m.plan(), ""));
+      std::printf("  %s  %s\n", shown(source->value()).c_str(), shown(source->key()).c_str());
+  if (!options.plan)
+    return;
+  std::printf("\nplan\n");
+  std::istringstream plan(textOr(m.plan(), ""));
+  for (std::string line; std::getline(plan, line);)
+    std::printf("%s\n", printable(line).c_str());
 }
 
 void writeFields(JsonWriter &json, const Report &r, const Options &options) {

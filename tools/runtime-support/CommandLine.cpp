@@ -1,6 +1,7 @@
 #include "tools/runtime-support/CommandLine.h"
 
 #include "tools/runtime-support/EventLog.h"
+#include "tools/runtime-support/Text.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -119,7 +120,7 @@ Context makeContext(const Model &model, const RunOptions &options) {
 }
 
 void warn(const std::string &message) {
-  std::fprintf(stderr, "%s: warning: %s\n", toolName.c_str(), message.c_str());
+  std::fprintf(stderr, "%s: warning: %s\n", toolName.c_str(), printable(message).c_str());
   eventLog().write("warning", [&](JsonWriter &json) { json.value("message", message); });
 }
 
@@ -143,7 +144,7 @@ int runTool(CLI::App &app, std::vector<std::string> arguments) {
   } catch (const std::exception &error) {
     status = 1;
     message = error.what();
-    std::fprintf(stderr, "%s: error: %s\n", toolName.c_str(), error.what());
+    std::fprintf(stderr, "%s: error: %s\n", toolName.c_str(), printable(error.what()).c_str());
   }
   try {
     if (status != 0)
@@ -151,7 +152,7 @@ int runTool(CLI::App &app, std::vector<std::string> arguments) {
     eventLog().write("exit", [&](JsonWriter &json) { json.value("status", status); });
   } catch (const std::exception &error) {
     status = 1;
-    std::fprintf(stderr, "%s: error: %s\n", toolName.c_str(), error.what());
+    std::fprintf(stderr, "%s: error: %s\n", toolName.c_str(), printable(error.what()).c_str());
   }
   return status;
 }

@@ -24,7 +24,7 @@ public:
   void beginArray(std::string_view key = {}) { open(key, '['); }
   /// Closes it.
   void endArray() { close(']'); }
-  /// A text, which must be UTF-8.
+  /// A text. Bytes that are not UTF-8 become U+FFFD.
   void value(std::string_view key, std::string_view text) {
     start(key);
     quote(text);
@@ -89,21 +89,7 @@ private:
     if (form_ == Form::Indented)
       out_ += '\n' + std::string(2 * depth_, ' ');
   }
-  void quote(std::string_view text) {
-    out_ += '"';
-    for (const char c : text) {
-      if (c == '"' || c == '\\') {
-        out_ += '\\';
-        out_ += c;
-      } else if (static_cast<unsigned char>(c) < 0x20) {
-        char escape[8];
-        std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned char>(c));
-        out_ += escape;
-      } else
-        out_ += c;
-    }
-    out_ += '"';
-  }
+  void quote(std::string_view text);
 
   const Form form_;
   std::string out_;

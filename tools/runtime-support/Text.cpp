@@ -8,26 +8,6 @@
 #include <sstream>
 
 namespace kerf::tools {
-namespace {
-
-// Length of the character of well-formed UTF-8 at the start of `bytes` (Unicode 15, table 3-7), or 1.
-size_t characterBytes(std::string_view bytes) {
-  const auto at = [&](size_t i) { return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0u; };
-  const auto tail = [&](size_t i) { return (at(i) & 0xc0) == 0x80; };
-  const unsigned first = at(0), second = at(1);
-  if (first >= 0xc2 && first <= 0xdf && tail(1))
-    return 2;
-  if (first >= 0xe0 && first <= 0xef && tail(1) && tail(2) && !(first == 0xe0 && second < 0xa0) &&
-      !(first == 0xed && second > 0x9f))
-    return 3;
-  if (first >= 0xf0 && first <= 0xf4 && tail(1) && tail(2) && tail(3) && !(first == 0xf0 && second < 0x90) &&
-      !(first == 0xf4 && second > 0x8f))
-    return 4;
-  return 1;
-}
-
-} // namespace
-
 std::string readText(const std::string &path) {
   std::ostringstream text;
   if (path == "-")
@@ -85,25 +65,46 @@ bool isSpecial(const Model &model, int32_t id) {
   return detokenize(model, {id}, KERF_SKIP_SPECIAL).empty() && !detokenize(model, {id}, 0).empty();
 }
 
-std::string escaped(std::string_view bytes) {
-  std::string text = "\"";
+// Unicode 15, table 3-7, without control characters.
+size_t characterBytes(std::string_view bytes) {
+  const auto at = [&](size_t i) { return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0u; };
+  const auto tail = [&](size_t i) { return (at(i) & 0xc0) == 0x80; };
+  const unsigned first = at(0), second = at(1);
+  if (first >= 0x20 && first < 0x7f)
+    return 1;
+  if (first >= 0xc2 && first <= 0xdf && tail(1) && !(first == 0xc2 && second < 0xa0))
+    return 2;
+  if (first >= 0xe0 && first <= 0xef && tail(1) && tail(2) && !(first == 0xe0 && second < 0xa0) &&
+      !(first == 0xed && second > 0x9f))
+    return 3;
+  if (first >= 0xf0 && first <= 0xf4 && tail(1) && tail(2) && tail(3) && !(first == 0xf0 && second < 0x90) &&
+      !(first == 0xf4 && second > 0x8f))
+    return 4;
+  return 0;
+}
+
+static std::string shown(std::string_view bytes, std::string_view marked) {
+  std::string text;
   for (size_t at = 0; at < bytes.size();) {
-    const size_t character = characterBytes(bytes.substr(at));
-    const unsigned char c = static_cast<unsigned char>(bytes[at]);
-    if (character > 1 || (c >= 0x20 && c < 0x7f)) {
-      if (c == '"' || c == '\\')
+    const char c = bytes[at];
+    if (const size_t character = characterBytes(bytes.substr(at))) {
+      if (marked.find(c) != std::string_view::npos)
         text += '\\';
       text += bytes.substr(at, character);
       at += character;
       continue;
     }
     char escape[8];
-    std::snprintf(escape, sizeof escape, "\\x%02x", c);
+    std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned char>(c));
     text += c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : escape;
     ++at;
   }
-  return text + '"';
+  return text;
 }
+
+std::string printable(std::string_view bytes) { return shown(bytes, ""); }
+
+std::string escaped(std::string_view bytes) { return '"' + shown(bytes, "\"\\") + '"'; }
 
 bool writeOut(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);

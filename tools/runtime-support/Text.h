@@ -26,8 +26,16 @@ std::string tokenBytes(const Model &model, int32_t id);
 /// Whether a token is left out by KERF_SKIP_SPECIAL. Throws std::runtime_error.
 bool isSpecial(const Model &model, int32_t id);
 
-/// Between double quotes, on one line: control characters, quotes and bytes that are not UTF-8 as \n, \", \xNN ….
+/// On one line, with control characters and bytes that are not UTF-8 as \n, \xNN …: what comes out of a file must not
+/// command a terminal.
+std::string printable(std::string_view bytes);
+
+/// The same between double quotes, with quotes and backslashes as \" and \\.
 std::string escaped(std::string_view bytes);
+
+/// Bytes of the character at the start of `bytes`, which must not be empty; 0 if that is not UTF-8, or is a control
+/// character (U+0000 to U+001F, U+007F to U+009F).
+size_t characterBytes(std::string_view bytes);
 
 /// Writes to standard output at once. False when the reader went away.
 bool writeOut(std::string_view text);
