@@ -3,7 +3,7 @@
 #include "codegen/reference/ReferenceEvaluator.h"
 #include "dialects/import/Import.h"
 #include "passes/Passes.h"
-#include "test/numerics/Goldens.h"
+#include "test/numerics/Encoders.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/PassManager.h"
@@ -15,6 +15,15 @@ using namespace kerf;
 using namespace kerf::test;
 
 namespace {
+
+/// Hands an imported module to `compare`, then what the optimize phase makes of it, with the name of the form.
+void inBothForms(mlir::ModuleOp module, llvm::function_ref<void(const char *)> compare) {
+  compare("imported");
+  mlir::PassManager passes(module.getContext());
+  buildOptimizePhase(passes, OptimizePhaseOptions());
+  ASSERT_TRUE(mlir::succeeded(passes.run(module)));
+  compare("optimized");
+}
 
 class ModelGolden : public testing::TestWithParam<std::string> {};
 
@@ -39,7 +48,7 @@ TEST_P(ModelGolden, GivesTheLogitsOfTransformers) {
     prompts.push_back(golden.ids);
   CheckpointSource tensors(checkpoint);
   ReferenceEvaluator evaluator(tensors);
-  auto compare = [&](const char *form) {
+  inBothForms(**module, [&](const char *form) {
     // All prompts in one evaluation: none may see another's keys.
     auto logits = evaluator.evaluate(**module, prompts);
     ASSERT_TRUE(!!logits) << form << ": " << llvm::toString(logits.takeError());
@@ -51,12 +60,7 @@ TEST_P(ModelGolden, GivesTheLogitsOfTransformers) {
       EXPECT_LE(error, tolerance) << form << ", prompt " << i;
       RecordProperty(std::string(form) + "_" + std::to_string(i), llvm::formatv("{0:e}", error).str());
     }
-  };
-  compare("imported");
-  mlir::PassManager passes(&context);
-  buildOptimizePhase(passes, OptimizePhaseOptions());
-  ASSERT_TRUE(mlir::succeeded(passes.run(**module)));
-  compare("optimized");
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ModelGolden, testing::ValuesIn(goldenModels()), [](const auto &info) {
@@ -64,6 +68,38 @@ INSTANTIATE_TEST_SUITE_P(All, ModelGolden, testing::ValuesIn(goldenModels()), []
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });
+
+class EncoderModelGolden : public testing::TestWithParam<Encoder> {};
+
+TEST_P(EncoderModelGolden, GivesTheVectorsOfTransformers) {
+  const Encoder &encoder = GetParam();
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  Checkpoint checkpoint = llvm::cantFail(Checkpoint::open(encodersDirectory + "/" + encoder.name));
+  ImportOptions options;
+  options.computeType = DType::F32;
+  if (!encoder.stated)
+    options.pooling = encoder.mode;
+  std::vector<IgnoredKey> ignored;
+  auto module = importCheckpoint(context, checkpoint, options, ignored);
+  ASSERT_TRUE(!!module) << llvm::toString(module.takeError());
+
+  const Texts texts(encoder);
+  CheckpointSource tensors(checkpoint);
+  ReferenceEvaluator evaluator(tensors);
+  inBothForms(**module, [&](const char *form) {
+    auto vectors = evaluator.evaluate(**module, std::vector<TokenSequence>(texts.ids.begin(), texts.ids.end()));
+    ASSERT_TRUE(!!vectors) << form << ": " << llvm::toString(vectors.takeError());
+    ASSERT_EQ(vectors->size(), texts.vectors.size());
+    for (size_t i = 0; i < texts.vectors.size(); ++i) {
+      EXPECT_EQ((*vectors)[i].rows, 1);
+      ASSERT_EQ((*vectors)[i].values.size(), texts.vectors[i].size());
+      EXPECT_LE(relativeError((*vectors)[i].values, texts.vectors[i]), tolerance) << form << ", text " << i;
+    }
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EncoderModelGolden, testing::ValuesIn(encoders),
+                         [](const auto &info) { return testName(info.param); });
 
 TEST(ModelGoldens, AreAllThere) { EXPECT_GE(goldenModels().size(), 24u); }
 
