@@ -9,7 +9,7 @@
 
 #include "codegen/package/TokenizerCheck.h"
 #include "codegen/package/TokenizerJson.h"
-#include "dialects/import/DecoderConfig.h"
+#include "dialects/import/TransformerConfig.h"
 #include "kerf/names.h"
 #include "runtime/schema/Preamble.h"
 #include "runtime/schema/package_generated.h"
@@ -75,7 +75,7 @@ llvm::Error readGeneration(const Checkpoint &checkpoint, int64_t vocabulary, sch
                            std::vector<IgnoredKey> &ignored) {
   GenerationDefaults stated = checkpoint.generation().value_or(GenerationDefaults());
   std::vector<IgnoredKey> reported; // the importer has told them
-  llvm::Expected<DecoderConfig> config = readDecoderConfig(checkpoint.config(), reported);
+  llvm::Expected<TransformerConfig> config = readTransformerConfig(checkpoint.config(), reported);
   if (!config)
     return config.takeError();
   if (!stated.bos)

@@ -1,10 +1,10 @@
 //===- Bert.cpp - BertModel -----------------------------------------------===//
 
-#include "dialects/import/DecoderConfig.h"
+#include "dialects/import/TransformerConfig.h"
 
 using namespace kerf;
 
-static void read(ObjectReader &reader, DecoderConfig &config) {
+static void read(ObjectReader &reader, TransformerConfig &config) {
   config.names = {.prefix = "bert.",
                   .prefixOptional = true,
                   .embedding = "embeddings.word_embeddings",
@@ -48,4 +48,4 @@ static void read(ObjectReader &reader, DecoderConfig &config) {
     reader.allowOnly(key, false, "the model is an encoder", "Kerf runs BERT as an encoder only");
 }
 
-const DecoderArchitecture kerf::bertArchitecture = {"BertModel", "bert", read};
+const Architecture kerf::bertArchitecture = {"BertModel", "bert", read};

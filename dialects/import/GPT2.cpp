@@ -1,10 +1,10 @@
 //===- GPT2.cpp - GPT2LMHeadModel -----------------------------------------===//
 
-#include "dialects/import/DecoderConfig.h"
+#include "dialects/import/TransformerConfig.h"
 
 using namespace kerf;
 
-static void read(ObjectReader &reader, DecoderConfig &config) {
+static void read(ObjectReader &reader, TransformerConfig &config) {
   config.names = {.prefix = "transformer.",
                   .prefixOptional = true,
                   .embedding = "wte",
@@ -46,4 +46,4 @@ static void read(ObjectReader &reader, DecoderConfig &config) {
                    "Kerf does not implement attention to an encoder");
 }
 
-const DecoderArchitecture kerf::gpt2Architecture = {"GPT2LMHeadModel", "gpt2", read};
+const Architecture kerf::gpt2Architecture = {"GPT2LMHeadModel", "gpt2", read};

@@ -2,7 +2,7 @@
 
 #include "dialects/import/Import.h"
 
-#include "dialects/import/DecoderBuilder.h"
+#include "dialects/import/TransformerBuilder.h"
 #include "dialects/kerf/KerfDialect.h"
 #include "kerf/names.h"
 #include "mlir/IR/Verifier.h"
@@ -36,7 +36,7 @@ struct LinearWeights {
   int64_t others = 0, total = 0;
 };
 
-static LinearWeights inspectLinearWeights(const DecoderConfig &config, const Checkpoint &checkpoint) {
+static LinearWeights inspectLinearWeights(const TransformerConfig &config, const Checkpoint &checkpoint) {
   LinearWeights result;
   for (const ExpectedTensor &expected : expectedTensors(config)) {
     if (!expected.multiplied)
@@ -51,7 +51,7 @@ static LinearWeights inspectLinearWeights(const DecoderConfig &config, const Che
   return result;
 }
 
-static llvm::Expected<FloatType> chooseComputeType(MLIRContext &context, const DecoderConfig &config,
+static llvm::Expected<FloatType> chooseComputeType(MLIRContext &context, const TransformerConfig &config,
                                                    const Checkpoint &checkpoint, const ImportOptions &options) {
   FloatType f32 = Float32Type::get(&context), bf16 = BFloat16Type::get(&context);
   if (options.computeType == DType::F32)
@@ -74,7 +74,7 @@ static llvm::Expected<FloatType> chooseComputeType(MLIRContext &context, const D
 }
 
 /// How an encoder makes vectors, by the user's choice or by the checkpoint's files. Nothing for a decoder.
-static llvm::Expected<SentenceConfig> chooseSentence(const DecoderConfig &config, const Checkpoint &checkpoint,
+static llvm::Expected<SentenceConfig> chooseSentence(const TransformerConfig &config, const Checkpoint &checkpoint,
                                                      const ImportOptions &options, std::vector<IgnoredKey> &ignored) {
   if (!config.encoder) {
     if (options.pooling || options.normalize)
@@ -99,7 +99,7 @@ llvm::Expected<OwningOpRef<ModuleOp>> kerf::importCheckpoint(MLIRContext &contex
                                                              const ImportOptions &options,
                                                              std::vector<IgnoredKey> &ignored) {
   llvm::append_range(ignored, checkpoint.ignored());
-  llvm::Expected<DecoderConfig> config = readDecoderConfig(checkpoint.config(), ignored);
+  llvm::Expected<TransformerConfig> config = readTransformerConfig(checkpoint.config(), ignored);
   if (!config)
     return config.takeError();
   resolvePrefix(*config, checkpoint);
@@ -123,7 +123,7 @@ llvm::Expected<OwningOpRef<ModuleOp>> kerf::importCheckpoint(MLIRContext &contex
     return computeType.takeError();
 
   context.loadDialect<KerfDialect, func::FuncDialect, tensor::TensorDialect>();
-  auto module = buildDecoder(context, *config, checkpoint, {name, longest, *computeType, *sentence});
+  auto module = buildTransformer(context, *config, checkpoint, {name, longest, *computeType, *sentence});
   if (module && failed(verify(**module)))
     return importError("the module built from " + checkpoint.directory() + " is not valid; this is a bug of Kerf");
   return module;

@@ -1,10 +1,10 @@
 //===- Llama.cpp - LlamaForCausalLM ---------------------------------------===//
 
-#include "dialects/import/DecoderConfig.h"
+#include "dialects/import/TransformerConfig.h"
 
 using namespace kerf;
 
-static void read(ObjectReader &reader, DecoderConfig &config) {
+static void read(ObjectReader &reader, TransformerConfig &config) {
   readLlamaKeys(reader, config);
   config.qkvBias = config.outputBias = reader.booleanOr("attention_bias", false);
   config.mlpBias = reader.booleanOr("mlp_bias", false);
@@ -15,4 +15,4 @@ static void read(ObjectReader &reader, DecoderConfig &config) {
                    "Kerf pairs the halves of a head, as LlamaForCausalLM does");
 }
 
-const DecoderArchitecture kerf::llamaArchitecture = {"LlamaForCausalLM", "llama", read};
+const Architecture kerf::llamaArchitecture = {"LlamaForCausalLM", "llama", read};

@@ -1,10 +1,10 @@
 //===- Ministral.cpp - MinistralForCausalLM -------------------------------===//
 
-#include "dialects/import/DecoderConfig.h"
+#include "dialects/import/TransformerConfig.h"
 
 using namespace kerf;
 
-static void read(ObjectReader &reader, DecoderConfig &config) {
+static void read(ObjectReader &reader, TransformerConfig &config) {
   readLlamaKeys(reader, config);
   // The class makes a mask for windows whether or not a layer has one, and derives no head_dim.
   int64_t window = readWindow(reader);
@@ -15,4 +15,4 @@ static void read(ObjectReader &reader, DecoderConfig &config) {
   setWindows(reader, config, window, 0);
 }
 
-const DecoderArchitecture kerf::ministralArchitecture = {"MinistralForCausalLM", "ministral", read};
+const Architecture kerf::ministralArchitecture = {"MinistralForCausalLM", "ministral", read};

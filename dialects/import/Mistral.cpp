@@ -1,10 +1,10 @@
 //===- Mistral.cpp - MistralForCausalLM -----------------------------------===//
 
-#include "dialects/import/DecoderConfig.h"
+#include "dialects/import/TransformerConfig.h"
 
 using namespace kerf;
 
-static void read(ObjectReader &reader, DecoderConfig &config) {
+static void read(ObjectReader &reader, TransformerConfig &config) {
   readLlamaKeys(reader, config);
   int64_t window = readWindow(reader);
   setWindows(reader, config, window, 0);
@@ -16,4 +16,4 @@ static void read(ObjectReader &reader, DecoderConfig &config) {
           "null; a model with layers of both kinds is a MinistralForCausalLM");
 }
 
-const DecoderArchitecture kerf::mistralArchitecture = {"MistralForCausalLM", "mistral", read};
+const Architecture kerf::mistralArchitecture = {"MistralForCausalLM", "mistral", read};

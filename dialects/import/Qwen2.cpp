@@ -1,10 +1,10 @@
 //===- Qwen2.cpp - Qwen2ForCausalLM ---------------------------------------===//
 
-#include "dialects/import/DecoderConfig.h"
+#include "dialects/import/TransformerConfig.h"
 
 using namespace kerf;
 
-static void read(ObjectReader &reader, DecoderConfig &config) {
+static void read(ObjectReader &reader, TransformerConfig &config) {
   readLlamaKeys(reader, config);
   // The class has these biases always; no key of config.json switches them.
   config.qkvBias = true;
@@ -13,4 +13,4 @@ static void read(ObjectReader &reader, DecoderConfig &config) {
                    "positions of several axes belong to vision models");
 }
 
-const DecoderArchitecture kerf::qwen2Architecture = {"Qwen2ForCausalLM", "qwen2", read};
+const Architecture kerf::qwen2Architecture = {"Qwen2ForCausalLM", "qwen2", read};

@@ -1,10 +1,10 @@
 //===- Qwen3.cpp - Qwen3ForCausalLM ---------------------------------------===//
 
-#include "dialects/import/DecoderConfig.h"
+#include "dialects/import/TransformerConfig.h"
 
 using namespace kerf;
 
-static void read(ObjectReader &reader, DecoderConfig &config) {
+static void read(ObjectReader &reader, TransformerConfig &config) {
   readLlamaKeys(reader, config);
   config.qkNorm = true;
   config.qkvBias = config.outputBias = reader.booleanOr("attention_bias", false);
@@ -14,4 +14,4 @@ static void read(ObjectReader &reader, DecoderConfig &config) {
   readQwenWindows(reader, config);
 }
 
-const DecoderArchitecture kerf::qwen3Architecture = {"Qwen3ForCausalLM", "qwen3", read};
+const Architecture kerf::qwen3Architecture = {"Qwen3ForCausalLM", "qwen3", read};

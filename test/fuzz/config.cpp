@@ -1,5 +1,5 @@
 // config.json: refused with reasons, or sizes within bounds and frequencies that are numbers.
-#include "dialects/import/DecoderConfig.h"
+#include "dialects/import/TransformerConfig.h"
 #include "test/fuzz/Fuzz.h"
 
 #include <cmath>
@@ -11,8 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   llvm::StringRef text(reinterpret_cast<const char *>(data), size);
   llvm::Expected<JsonDocument> document = JsonDocument::parse("config.json", text);
   std::vector<IgnoredKey> ignored;
-  llvm::Expected<DecoderConfig> config =
-      document ? readDecoderConfig(*document, ignored) : llvm::Expected<DecoderConfig>(document.takeError());
+  llvm::Expected<TransformerConfig> config =
+      document ? readTransformerConfig(*document, ignored) : llvm::Expected<TransformerConfig>(document.takeError());
   if (!config) {
     must(!llvm::toString(config.takeError()).empty(), "a refusal says why");
     return 0;

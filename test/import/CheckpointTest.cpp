@@ -322,7 +322,7 @@ TEST(BundledModel, Opens) {
   llvm::Expected<Checkpoint> checkpoint = Checkpoint::open(KERF_SOURCE_DIR "/examples/models/kerf-tiny-llama");
   ASSERT_TRUE(!!checkpoint) << message(checkpoint.takeError());
   std::vector<IgnoredKey> ignored;
-  llvm::Expected<DecoderConfig> config = readDecoderConfig(checkpoint->config(), ignored);
+  llvm::Expected<TransformerConfig> config = readTransformerConfig(checkpoint->config(), ignored);
   ASSERT_TRUE(!!config) << message(config.takeError());
   EXPECT_EQ(config->layers, 8);
   EXPECT_EQ(config->bos, 0);

@@ -39,7 +39,7 @@ TEST(Rope, FrequenciesEqualTransformers) {
 
 /// The rope of a configuration with `changes`.
 static RopeConfig ropeOf(const Changes &changes) {
-  llvm::Expected<DecoderConfig> config = readConfig(llamaConfig(changes));
+  llvm::Expected<TransformerConfig> config = readConfig(llamaConfig(changes));
   EXPECT_TRUE(!!config) << message(config.takeError());
   EXPECT_TRUE(!config || config->rope) << "the configuration has no rope";
   return config && config->rope ? *config->rope : RopeConfig();

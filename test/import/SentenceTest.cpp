@@ -91,7 +91,8 @@ TEST(Sentence, RefusesOtherModules) {
   // A path may not lead out of the directory.
   for (std::string path : {"", "..", "../x", "/etc", "a\\\\b"}) {
     files.dir.write("modules.json", Directory::modules({"Transformer", "Pooling"}, path));
-    EXPECT_NE(files.refusal().find("key 'path' must be the name of a folder in the directory"), std::string::npos) << path;
+    EXPECT_NE(files.refusal().find("key 'path' must be the name of a folder in the directory"), std::string::npos)
+        << path;
   }
 }
 

@@ -2,7 +2,7 @@
 #ifndef KERF_TEST_IMPORT_TESTFILES_H
 #define KERF_TEST_IMPORT_TESTFILES_H
 
-#include "dialects/import/DecoderConfig.h"
+#include "dialects/import/TransformerConfig.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Endian.h"
@@ -81,7 +81,7 @@ inline void writeZeros(const std::string &path, const std::vector<TensorSpec> &t
 }
 
 /// The tensors that `config` needs, to be written.
-inline std::vector<TensorSpec> specsOf(const DecoderConfig &config, const std::string &dtype = "BF16") {
+inline std::vector<TensorSpec> specsOf(const TransformerConfig &config, const std::string &dtype = "BF16") {
   std::vector<TensorSpec> specs;
   for (ExpectedTensor &tensor : expectedTensors(config))
     specs.push_back({tensor.name, tensor.shape, dtype});
@@ -112,12 +112,13 @@ inline std::string llamaConfig(const Changes &changes = {}) {
 }
 
 /// Reads a config.json given as text.
-inline llvm::Expected<DecoderConfig> readConfig(const std::string &text, std::vector<IgnoredKey> *ignored = nullptr) {
+inline llvm::Expected<TransformerConfig> readConfig(const std::string &text,
+                                                    std::vector<IgnoredKey> *ignored = nullptr) {
   std::vector<IgnoredKey> unused;
   llvm::Expected<JsonDocument> document = JsonDocument::parse("config.json", text);
   if (!document)
     return document.takeError();
-  return readDecoderConfig(*document, ignored ? *ignored : unused);
+  return readTransformerConfig(*document, ignored ? *ignored : unused);
 }
 
 } // namespace kerf::test

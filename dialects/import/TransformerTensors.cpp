@@ -1,7 +1,7 @@
-//===- DecoderTensors.cpp - the weights that a decoder needs --------------===//
+//===- TransformerTensors.cpp - the weights that a model needs ------------===//
 
 #include "dialects/import/Checkpoint.h"
-#include "dialects/import/DecoderConfig.h"
+#include "dialects/import/TransformerConfig.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringSet.h"
@@ -9,9 +9,9 @@
 using namespace kerf;
 using namespace llvm;
 
-std::vector<ExpectedTensor> kerf::expectedTensors(const DecoderConfig &config) {
+std::vector<ExpectedTensor> kerf::expectedTensors(const TransformerConfig &config) {
   std::vector<ExpectedTensor> result;
-  const DecoderNames &names = config.names;
+  const TensorNames &names = config.names;
   auto table = [&](const Twine &name, int64_t rows, bool multiplied) {
     result.push_back({(name + ".weight").str(), {rows, config.hidden}, multiplied});
   };
@@ -65,15 +65,15 @@ std::vector<ExpectedTensor> kerf::expectedTensors(const DecoderConfig &config) {
   return result;
 }
 
-void kerf::resolvePrefix(DecoderConfig &config, const Checkpoint &checkpoint) {
-  DecoderNames &names = config.names;
+void kerf::resolvePrefix(TransformerConfig &config, const Checkpoint &checkpoint) {
+  TensorNames &names = config.names;
   std::string bare = (names.embedding + ".weight").str();
   if (names.prefixOptional && !checkpoint.find(names.prefix + bare) && checkpoint.find(bare))
     names.prefix.clear();
 }
 
 /// Why an unexpected tensor has no effect; empty if it may have one.
-static StringRef reasonToIgnore(const DecoderConfig &config, StringRef name) {
+static StringRef reasonToIgnore(const TransformerConfig &config, StringRef name) {
   if (config.tiedEmbeddings && name == (config.names.head + ".weight").str())
     return "tie_word_embeddings is true: transformers uses the embedding's weight too";
   if (name.ends_with(".rotary_emb.inv_freq"))
@@ -100,7 +100,8 @@ static void addList(Problems &problems, const Checkpoint &checkpoint, StringRef 
   problems.add(text);
 }
 
-Error kerf::verifyTensors(const DecoderConfig &config, const Checkpoint &checkpoint, std::vector<IgnoredKey> &ignored) {
+Error kerf::verifyTensors(const TransformerConfig &config, const Checkpoint &checkpoint,
+                          std::vector<IgnoredKey> &ignored) {
   std::vector<std::string> missing, misshaped, unreadable, extra;
   StringSet<> known;
   for (const ExpectedTensor &expected : expectedTensors(config)) {

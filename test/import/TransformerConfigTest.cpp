@@ -1,4 +1,4 @@
-//===- DecoderConfigTest.cpp - config.json of every architecture ----------===//
+//===- TransformerConfigTest.cpp - config.json of every architecture ------===//
 
 #include "dialects/import/Checkpoint.h"
 #include "dialects/import/Import.h"
@@ -15,10 +15,10 @@ using namespace kerf::test;
 
 static std::string refusal(const Changes &changes) { return message(readConfig(llamaConfig(changes))); }
 
-static DecoderConfig accepted(const Changes &changes) {
-  llvm::Expected<DecoderConfig> config = readConfig(llamaConfig(changes));
+static TransformerConfig accepted(const Changes &changes) {
+  llvm::Expected<TransformerConfig> config = readConfig(llamaConfig(changes));
   EXPECT_TRUE(!!config) << message(config.takeError());
-  return config ? *config : DecoderConfig();
+  return config ? *config : TransformerConfig();
 }
 
 static Changes qwen(const std::string &version, Changes changes = {}) {
@@ -33,8 +33,8 @@ static Changes mistral(Changes changes = {}, const std::string &name = "Mistral"
   return changes;
 }
 
-TEST(DecoderConfig, TakesDefaultsOfTransformers) {
-  DecoderConfig config = accepted({{"num_key_value_heads", ""}});
+TEST(TransformerConfig, TakesDefaultsOfTransformers) {
+  TransformerConfig config = accepted({{"num_key_value_heads", ""}});
   EXPECT_EQ(config.architecture, "LlamaForCausalLM");
   EXPECT_EQ(config.kvHeads, 6);
   EXPECT_EQ(config.headDim, 4);
@@ -45,13 +45,13 @@ TEST(DecoderConfig, TakesDefaultsOfTransformers) {
   EXPECT_TRUE(config.eos.empty());
 }
 
-TEST(DecoderConfig, ReadsWhatArchitecturesAddThemselves) {
-  DecoderConfig llama = accepted({{"attention_bias", "true"}, {"mlp_bias", "true"}, {"head_dim", "10"}});
+TEST(TransformerConfig, ReadsWhatArchitecturesAddThemselves) {
+  TransformerConfig llama = accepted({{"attention_bias", "true"}, {"mlp_bias", "true"}, {"head_dim", "10"}});
   EXPECT_TRUE(llama.qkvBias && llama.outputBias && llama.mlpBias && !llama.qkNorm);
   EXPECT_EQ(llama.headDim, 10);
-  DecoderConfig qwen2 = accepted(qwen("2"));
+  TransformerConfig qwen2 = accepted(qwen("2"));
   EXPECT_TRUE(qwen2.qkvBias && !qwen2.outputBias && !qwen2.mlpBias && !qwen2.qkNorm);
-  DecoderConfig qwen3 = accepted(qwen("3"));
+  TransformerConfig qwen3 = accepted(qwen("3"));
   EXPECT_TRUE(!qwen3.qkvBias && !qwen3.outputBias && qwen3.qkNorm);
   EXPECT_EQ(qwen3.headDim, 128);
 }
@@ -75,8 +75,8 @@ static std::string gpt2Config(const Changes &changes = {}) {
   return llamaConfig(members);
 }
 
-TEST(DecoderConfig, ReadsGpt2) {
-  DecoderConfig config = llvm::cantFail(readConfig(gpt2Config()));
+TEST(TransformerConfig, ReadsGpt2) {
+  TransformerConfig config = llvm::cantFail(readConfig(gpt2Config()));
   EXPECT_EQ(config.norm, NormKind::Layer);
   EXPECT_EQ(config.normEpsilon, 1e-5);
   EXPECT_EQ(config.intermediate, 96);
@@ -99,7 +99,7 @@ TEST(DecoderConfig, ReadsGpt2) {
   EXPECT_TRUE(config.scaleScoresByLayer);
 }
 
-TEST(DecoderConfig, IgnoresAndRefusesKeysOfGpt2) {
+TEST(TransformerConfig, IgnoresAndRefusesKeysOfGpt2) {
   std::vector<IgnoredKey> ignored;
   ASSERT_TRUE(!!readConfig(gpt2Config({{"n_ctx", "64"},
                                        {"reorder_and_upcast_attn", "true"},
@@ -128,8 +128,8 @@ static Changes bert(Changes changes = {}) {
   return changes;
 }
 
-TEST(DecoderConfig, ReadsBert) {
-  DecoderConfig config = accepted(bert());
+TEST(TransformerConfig, ReadsBert) {
+  TransformerConfig config = accepted(bert());
   EXPECT_TRUE(config.encoder && config.normAfter && config.qkvBias && config.outputBias && config.mlpBias);
   EXPECT_FALSE(config.rope || config.gatedMlp || config.qkNorm || config.transposedLinears);
   EXPECT_EQ(config.norm, NormKind::Layer);
@@ -157,12 +157,12 @@ TEST(DecoderConfig, ReadsBert) {
             "config.json: key 'is_decoder' must be false (Kerf runs BERT as an encoder only), got true");
 }
 
-TEST(DecoderConfig, ReadsTokensAndTypes) {
-  DecoderConfig config = accepted({{"bos_token_id", "1"},
-                                   {"eos_token_id", "[2,98]"},
-                                   {"pad_token_id", "-1"},
-                                   {"torch_dtype", "\"float16\""},
-                                   {"hidden_act", "\"gelu_pytorch_tanh\""}});
+TEST(TransformerConfig, ReadsTokensAndTypes) {
+  TransformerConfig config = accepted({{"bos_token_id", "1"},
+                                       {"eos_token_id", "[2,98]"},
+                                       {"pad_token_id", "-1"},
+                                       {"torch_dtype", "\"float16\""},
+                                       {"hidden_act", "\"gelu_pytorch_tanh\""}});
   EXPECT_EQ(config.bos, 1);
   EXPECT_EQ(config.eos, (std::vector<int64_t>{2, 98}));
   EXPECT_EQ(config.pad, std::nullopt);
@@ -170,7 +170,7 @@ TEST(DecoderConfig, ReadsTokensAndTypes) {
   EXPECT_EQ(config.activation, MlpActivation::GeluTanh);
 }
 
-TEST(DecoderConfig, RefusesUnknownKeysByName) {
+TEST(TransformerConfig, RefusesUnknownKeysByName) {
   EXPECT_EQ(refusal({{"foo", "1"}}), "config.json: key 'foo' is not understood; Kerf cannot tell whether it changes "
                                      "what the model computes; if it does not, remove it");
   // A key of one architecture is unknown to another.
@@ -178,7 +178,7 @@ TEST(DecoderConfig, RefusesUnknownKeysByName) {
   EXPECT_NE(refusal(qwen("2", {{"mlp_bias", "false"}})).find("key 'mlp_bias' is not understood"), std::string::npos);
 }
 
-TEST(DecoderConfig, ListsIgnoredKeysWithReasons) {
+TEST(TransformerConfig, ListsIgnoredKeysWithReasons) {
   std::vector<IgnoredKey> ignored;
   ASSERT_TRUE(!!readConfig(llamaConfig({{"use_cache", "true"}, {"pretraining_tp", "1"}}), &ignored));
   ASSERT_EQ(ignored.size(), 2u);
@@ -187,7 +187,7 @@ TEST(DecoderConfig, ListsIgnoredKeysWithReasons) {
   EXPECT_FALSE(ignored[0].reason.empty() || ignored[1].reason.empty());
 }
 
-TEST(DecoderConfig, RefusesUnknownArchitectures) {
+TEST(TransformerConfig, RefusesUnknownArchitectures) {
   const std::string known = "must be one of LlamaForCausalLM, MistralForCausalLM, MinistralForCausalLM, "
                             "Qwen2ForCausalLM, Qwen3ForCausalLM, GPT2LMHeadModel, BertModel, got ";
   EXPECT_EQ(refusal({{"architectures", "[\"MambaForCausalLM\"]"}}),
@@ -203,14 +203,14 @@ TEST(DecoderConfig, RefusesUnknownArchitectures) {
   EXPECT_EQ(message(readConfig("[]")), "config.json: must be an object, got an array");
 }
 
-TEST(DecoderConfig, RefusesQuantizedModels) {
+TEST(TransformerConfig, RefusesQuantizedModels) {
   EXPECT_EQ(refusal({{"quantization_config", "{\"quant_method\":\"gptq\",\"bits\":4}"}}),
             "config.json: key 'quantization_config' must be absent, got gptq; give the original checkpoint in bf16, "
             "f16 or f32: Kerf chooses the bits itself");
   EXPECT_EQ(refusal({{"quantization_config", "null"}}), "");
 }
 
-TEST(DecoderConfig, ReadsWindows) {
+TEST(TransformerConfig, ReadsWindows) {
   using Windows = std::vector<int64_t>;
   const std::string mixed = "[\"full_attention\",\"sliding_attention\",\"full_attention\"]";
   EXPECT_EQ(accepted({}).windows, Windows(3, 0));
@@ -239,7 +239,7 @@ TEST(DecoderConfig, ReadsWindows) {
   }
 }
 
-TEST(DecoderConfig, RefusesWindowsThatTransformersDoesNotHave) {
+TEST(TransformerConfig, RefusesWindowsThatTransformersDoesNotHave) {
   const std::string mixed = "[\"full_attention\",\"sliding_attention\",\"full_attention\"]";
   const std::string fullOnly =
       "config.json: key 'layer_types' must hold \"full_attention\" only, got \"sliding_attention\" for layer 1";
@@ -263,7 +263,7 @@ TEST(DecoderConfig, RefusesWindowsThatTransformersDoesNotHave) {
             "config.json: key 'head_dim' must be a number, got none");
 }
 
-TEST(DecoderConfig, RefusesWrongRelations) {
+TEST(TransformerConfig, RefusesWrongRelations) {
   EXPECT_EQ(refusal({{"num_key_value_heads", "4"}}),
             "config.json: num_attention_heads must be a multiple of num_key_value_heads, got 6 and 4");
   EXPECT_EQ(refusal({{"hidden_size", "25"}}),
@@ -273,7 +273,7 @@ TEST(DecoderConfig, RefusesWrongRelations) {
   EXPECT_EQ(refusal({{"head_dim", "5"}}), "config.json: head_dim must be even, got 5");
 }
 
-TEST(DecoderConfig, RefusesWrongValues) {
+TEST(TransformerConfig, RefusesWrongValues) {
   EXPECT_EQ(refusal({{"vocab_size", ""}}), "config.json: key 'vocab_size' must be an integer, got none");
   EXPECT_EQ(refusal({{"num_hidden_layers", "0"}}),
             "config.json: key 'num_hidden_layers' must be an integer from 1 to 65536, got 0");
@@ -297,7 +297,7 @@ TEST(DecoderConfig, RefusesWrongValues) {
   EXPECT_NE(refusal(qwen("2", {{"use_mrope", "true"}})).find("key 'use_mrope' must be false"), std::string::npos);
 }
 
-TEST(DecoderConfig, TellsAllProblemsAtOnce) {
+TEST(TransformerConfig, TellsAllProblemsAtOnce) {
   std::string text = refusal({{"vocab_size", "\"x\""}, {"foo", "1"}, {"head_dim", "true"}});
   for (const char *key : {"'vocab_size'", "'foo'", "'head_dim'"})
     EXPECT_NE(text.find(key), std::string::npos) << text;
@@ -309,9 +309,9 @@ TEST(DecoderConfig, TellsAllProblemsAtOnce) {
 
 // 22.7 million parameters on the model's page, 147,840 of them in the pooler.
 TEST(PublishedEncoder, ReadsMiniLm) {
-  std::string config = llvm::cantFail(
-      readSmallFile(KERF_TEST_DATA "/import/configs/all-MiniLM-L6-v2/config.json", 1 << 20));
-  DecoderConfig read = llvm::cantFail(readConfig(config));
+  std::string config =
+      llvm::cantFail(readSmallFile(KERF_TEST_DATA "/import/configs/all-MiniLM-L6-v2/config.json", 1 << 20));
+  TransformerConfig read = llvm::cantFail(readConfig(config));
   EXPECT_EQ(read.hidden, 384);
   EXPECT_EQ(read.layers, 6);
   EXPECT_EQ(read.headDim, 32);
@@ -396,7 +396,7 @@ TEST_P(PublishedConfig, IsReadUnchangedAndFitsItsWeights) {
   std::string config = llvm::cantFail(
       readSmallFile(std::string(KERF_TEST_DATA "/import/configs/") + want.name + "/config.json", 1 << 20));
   dir.write("config.json", config);
-  llvm::Expected<DecoderConfig> read = readConfig(config);
+  llvm::Expected<TransformerConfig> read = readConfig(config);
   ASSERT_TRUE(!!read) << message(read.takeError());
   EXPECT_EQ(read->architecture, want.architecture);
   EXPECT_EQ(read->vocab, want.vocab);

@@ -1,12 +1,12 @@
-//===- DecoderConfig.h - one description of a decoder-only model *- C++ -*-===//
+//===- TransformerConfig.h - one description of all models ------*- C++ -*-===//
 //
-// What config.json says about a decoder-only transformer, whichever architecture wrote it. Each architecture has one
-// short file (Llama.cpp, Qwen2.cpp, GPT2.cpp, …) that reads its own keys and names its tensors; keys that all share are
-// read in DecoderConfig.cpp.
+// What config.json says about a decoder-only or encoder-only transformer, whichever architecture wrote it. Each
+// architecture has one short file (Llama.cpp, Qwen2.cpp, GPT2.cpp, …) that reads its own keys and names its tensors;
+// keys that all share are read in TransformerConfig.cpp.
 //
 //===----------------------------------------------------------------------===//
-#ifndef KERF_DIALECTS_IMPORT_DECODERCONFIG_H
-#define KERF_DIALECTS_IMPORT_DECODERCONFIG_H
+#ifndef KERF_DIALECTS_IMPORT_TRANSFORMERCONFIG_H
+#define KERF_DIALECTS_IMPORT_TRANSFORMERCONFIG_H
 
 #include "dialects/import/Json.h"
 #include "dialects/import/Rope.h"
@@ -28,9 +28,9 @@ enum class MlpActivation { Silu, Gelu, GeluTanh, Relu };
 /// `Rms` divides by the root mean square; `Layer` subtracts the mean, divides by the deviation and adds a bias.
 enum class NormKind { Rms, Layer };
 
-/// What a checkpoint calls the parts of a decoder, without the `.weight` and `.bias` behind each. Those of a layer come
+/// What a checkpoint calls the parts of a model, without the `.weight` and `.bias` behind each. Those of a layer come
 /// behind `<prefix><layers>.<index>.`, the others but `head` behind `<prefix>`.
-struct DecoderNames {
+struct TensorNames {
   std::string prefix = "model.";
   /// The whole prefix may be missing, as where the model was saved without its head.
   bool prefixOptional = false;
@@ -50,11 +50,11 @@ struct DecoderNames {
 
 /// A decoder: embedding, `layers` times (norm, attention, norm, MLP), norm, logits; or an encoder: embedding and norm,
 /// `layers` times (attention, norm, MLP, norm), one vector for each text.
-struct DecoderConfig {
+struct TransformerConfig {
   /// Class that transformers loads it with: `LlamaForCausalLM`.
   std::string architecture;
   /// What its tensors are called.
-  DecoderNames names;
+  TensorNames names;
   /// The matrices of layers are stored as `[in features, out features]`.
   bool transposedLinears = false;
   /// Every token sees its whole text, and what comes out is a vector for each text.
@@ -113,46 +113,46 @@ struct DecoderConfig {
   std::optional<DType> dtype;
 };
 
-/// One architecture: how its config.json differs from what all decoders share.
-struct DecoderArchitecture {
+/// One architecture: how its config.json differs from what all share.
+struct Architecture {
   /// Class name in `architectures`.
   llvm::StringLiteral name;
   /// `model_type` that goes with it.
   llvm::StringLiteral modelType;
   /// Reads the keys of this architecture only into a configuration whose shared part is filled.
-  void (*read)(ObjectReader &reader, DecoderConfig &config);
+  void (*read)(ObjectReader &reader, TransformerConfig &config);
 };
 
 /// Llama 1 to 3 and what copies it: SmolLM2, …
-extern const DecoderArchitecture llamaArchitecture;
+extern const Architecture llamaArchitecture;
 /// Mistral: every layer sees through one window, or none does.
-extern const DecoderArchitecture mistralArchitecture;
+extern const Architecture mistralArchitecture;
 /// Ministral: the window is a matter of the layer.
-extern const DecoderArchitecture ministralArchitecture;
+extern const Architecture ministralArchitecture;
 /// Qwen2 and Qwen2.5: bias on queries, keys and values.
-extern const DecoderArchitecture qwen2Architecture;
+extern const Architecture qwen2Architecture;
 /// Qwen3: norms on queries and keys.
-extern const DecoderArchitecture qwen3Architecture;
+extern const Architecture qwen3Architecture;
 /// GPT-2: learned positions, layer norms, one transposed projection to queries, keys and values.
-extern const DecoderArchitecture gpt2Architecture;
+extern const Architecture gpt2Architecture;
 /// BERT as an encoder of texts.
-extern const DecoderArchitecture bertArchitecture;
+extern const Architecture bertArchitecture;
 
 /// Reads `document`, a config.json, with the reader its `architectures` names. Every key is read, added to `ignored`
 /// with a reason, or refused by name; all problems come in one error.
-llvm::Expected<DecoderConfig> readDecoderConfig(const JsonDocument &document, std::vector<IgnoredKey> &ignored);
+llvm::Expected<TransformerConfig> readTransformerConfig(const JsonDocument &document, std::vector<IgnoredKey> &ignored);
 
 /// `sliding_window` as a number of positions, 0 for null; transformers' default of 4096 where it is not stated.
 int64_t readWindow(ObjectReader &reader);
 
 /// Reads the keys by which Qwen2 and Qwen3 give some of their layers a window.
-void readQwenWindows(ObjectReader &reader, DecoderConfig &config);
+void readQwenWindows(ObjectReader &reader, TransformerConfig &config);
 
 /// Gives the layers that `layer_types` calls sliding a window, or, where that key is absent, those from `first` on.
 /// A window of 0 is none, and then no layer may be sliding.
-void setWindows(ObjectReader &reader, DecoderConfig &config, int64_t window, int64_t first);
+void setWindows(ObjectReader &reader, TransformerConfig &config, int64_t window, int64_t first);
 /// Reads the sizes, norms, rope and activation by the keys that Llama introduced.
-void readLlamaKeys(ObjectReader &reader, DecoderConfig &config);
+void readLlamaKeys(ObjectReader &reader, TransformerConfig &config);
 
 /// Bounds of sizes far above any model, so that their products stay within 64 bits.
 inline constexpr IntRange kSizes{1, 1 << 24}, kLayerCounts{1, 1 << 16}, kPositionCounts{1, 1 << 30};
@@ -173,15 +173,16 @@ struct ExpectedTensor {
 };
 
 /// Takes the prefix out of `config.names` where it is optional and the checkpoint has the embedding without it.
-void resolvePrefix(DecoderConfig &config, const Checkpoint &checkpoint);
+void resolvePrefix(TransformerConfig &config, const Checkpoint &checkpoint);
 
 /// All weights of `config`, in the order the model uses them.
-std::vector<ExpectedTensor> expectedTensors(const DecoderConfig &config);
+std::vector<ExpectedTensor> expectedTensors(const TransformerConfig &config);
 
 /// Compares the tensors of `checkpoint` with `expectedTensors(config)`. Missing, mis-shaped, unreadable and extra ones
 /// are named in one error; extra ones that have no effect are added to `ignored`.
-llvm::Error verifyTensors(const DecoderConfig &config, const Checkpoint &checkpoint, std::vector<IgnoredKey> &ignored);
+llvm::Error verifyTensors(const TransformerConfig &config, const Checkpoint &checkpoint,
+                          std::vector<IgnoredKey> &ignored);
 
 } // namespace kerf
 
-#endif // KERF_DIALECTS_IMPORT_DECODERCONFIG_H
+#endif // KERF_DIALECTS_IMPORT_TRANSFORMERCONFIG_H

@@ -1,4 +1,4 @@
-//===- DecoderBuilder.cpp - a decoder as a graph of kerf ops --------------===//
+//===- TransformerBuilder.cpp - a transformer as a graph of kerf ops ------===//
 //
 // Where numbers are rounded (compute type C):
 //
@@ -17,7 +17,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "dialects/import/DecoderBuilder.h"
+#include "dialects/import/TransformerBuilder.h"
 
 #include "dialects/import/Checkpoint.h"
 #include "dialects/kerf/KerfDialect.h"
@@ -34,10 +34,10 @@ static constexpr int64_t kPageSize = 64;
 
 namespace {
 
-class DecoderBuilder {
+class TransformerBuilder {
 public:
-  DecoderBuilder(MLIRContext &context, const DecoderConfig &config, const Checkpoint &checkpoint,
-                 const DecoderBuildOptions &options)
+  TransformerBuilder(MLIRContext &context, const TransformerConfig &config, const Checkpoint &checkpoint,
+                     const TransformerBuildOptions &options)
       : config(config), checkpoint(checkpoint), options(options), b(&context), atWeights(&context), f32(b.getF32Type()),
         compute(options.computeType) {}
 
@@ -76,9 +76,9 @@ private:
   void step(ModuleOp module);
   void encode(ModuleOp module);
 
-  const DecoderConfig &config;
+  const TransformerConfig &config;
   const Checkpoint &checkpoint;
-  const DecoderBuildOptions &options;
+  const TransformerBuildOptions &options;
   OpBuilder b, atWeights;
   Type f32, compute;
   llvm::StringMap<RankedTensorType> symbols;
@@ -90,7 +90,7 @@ private:
 
 } // namespace
 
-Type DecoderBuilder::elementType(DType dtype) {
+Type TransformerBuilder::elementType(DType dtype) {
   switch (dtype) {
   case DType::BF16:
     return b.getBF16Type();
@@ -104,12 +104,12 @@ Type DecoderBuilder::elementType(DType dtype) {
   llvm_unreachable("verifyTensors lets no other type pass");
 }
 
-Value DecoderBuilder::empty(Location loc, int64_t columns, Type element) {
+Value TransformerBuilder::empty(Location loc, int64_t columns, Type element) {
   return tensor::EmptyOp::create(b, loc, ArrayRef<int64_t>{ShapedType::kDynamic, columns}, element, rows);
 }
 
 /// The value of the weight @`name`, which is made of `source` at its first use.
-Value DecoderBuilder::symbol(StringRef name, Attribute source) {
+Value TransformerBuilder::symbol(StringRef name, Attribute source) {
   Location loc = at(name);
   RankedTensorType &type = symbols[name];
   if (!type) {
@@ -120,14 +120,14 @@ Value DecoderBuilder::symbol(StringRef name, Attribute source) {
   return GetWeightOp::create(b, loc, type, name);
 }
 
-Attribute DecoderBuilder::take(const Twine &tensor) {
+Attribute TransformerBuilder::take(const Twine &tensor) {
   std::string name = tensor.str();
   const TensorInfo &info = *checkpoint.find(name)->info;
   return TakeAttr::get(b.getContext(), name, RankedTensorType::get(info.shape, elementType(info.dtype)));
 }
 
-Value DecoderBuilder::linear(const Twine &name, const Twine &tensor, Value input, bool hasBias, Type result,
-                             std::optional<Part> part) {
+Value TransformerBuilder::linear(const Twine &name, const Twine &tensor, Value input, bool hasBias, Type result,
+                                 std::optional<Part> part) {
   Location loc = at(name);
   auto get = [&](StringRef suffix, bool transposed) {
     Attribute source = take(tensor + suffix);
@@ -145,7 +145,7 @@ Value DecoderBuilder::linear(const Twine &name, const Twine &tensor, Value input
                           /*activation=*/ActivationAttr());
 }
 
-Value DecoderBuilder::norm(const Twine &name, const Twine &tensor, Value input, Type result) {
+Value TransformerBuilder::norm(const Twine &name, const Twine &tensor, Value input, Type result) {
   Location loc = at(name);
   Value scale = weight(name + ".weight", tensor + ".weight");
   Value bias = config.norm == NormKind::Layer ? weight(name + ".bias", tensor + ".bias") : Value();
@@ -156,19 +156,19 @@ Value DecoderBuilder::norm(const Twine &name, const Twine &tensor, Value input, 
   return RmsNormOp::create(b, loc, init.getType(), input, scale, eps, init);
 }
 
-Value DecoderBuilder::headNorm(const Twine &name, const Twine &tensor, Value input) {
+Value TransformerBuilder::headNorm(const Twine &name, const Twine &tensor, Value input) {
   Location loc = at(name);
   Value scale = weight(name + ".weight", tensor + ".weight");
   Value init = empty(loc, cast<RankedTensorType>(input.getType()).getDimSize(1), f32);
   return RmsNormOp::create(b, loc, init.getType(), input, scale, b.getF64FloatAttr(config.normEpsilon), init);
 }
 
-Value DecoderBuilder::add(const Twine &name, Value lhs, Value rhs) {
+Value TransformerBuilder::add(const Twine &name, Value lhs, Value rhs) {
   Value init = empty(at(name), config.hidden, f32);
   return AddOp::create(b, at(name), init.getType(), lhs, rhs, init);
 }
 
-Value DecoderBuilder::embed(const Twine &name, Value table, StepField ids) {
+Value TransformerBuilder::embed(const Twine &name, Value table, StepField ids) {
   Location loc = at(name);
   auto indices = RankedTensorType::get({ShapedType::kDynamic}, b.getI32Type());
   Value which = BatchFieldOp::create(b, loc, indices, ids, batch);
@@ -177,9 +177,9 @@ Value DecoderBuilder::embed(const Twine &name, Value table, StepField ids) {
 }
 
 /// The linear `which` of q, k and v, with the norm of each head of queries and keys where there is one.
-Value DecoderBuilder::projection(const std::string &name, const std::string &tensors, Value input, char which,
-                                 Type result) {
-  const DecoderNames &names = config.names;
+Value TransformerBuilder::projection(const std::string &name, const std::string &tensors, Value input, char which,
+                                     Type result) {
+  const TensorNames &names = config.names;
   const int64_t queries = config.heads * config.headDim, keys = config.kvHeads * config.headDim;
   std::string linearName = name + "." + which;
   StringRef tensor = which == 'q' ? names.query : which == 'k' ? names.key : names.value;
@@ -194,14 +194,14 @@ Value DecoderBuilder::projection(const std::string &name, const std::string &ten
   return projected;
 }
 
-Value DecoderBuilder::rope(const Twine &name, Value input, Type result) {
+Value TransformerBuilder::rope(const Twine &name, Value input, Type result) {
   Location loc = at(name);
   Value init = empty(loc, cast<RankedTensorType>(input.getType()).getDimSize(1), result);
   return RopeOp::create(b, loc, init.getType(), input, table, init);
 }
 
-Value DecoderBuilder::attention(const std::string &name, const std::string &tensors, Value input, int64_t layer,
-                                Value &cache) {
+Value TransformerBuilder::attention(const std::string &name, const std::string &tensors, Value input, int64_t layer,
+                                    Value &cache) {
   // Queries are complete before the append, where the optimize phase puts what it makes of both.
   const bool rotated = !!config.rope;
   Value query = projection(name, tensors, input, 'q', rotated ? f32 : compute);
@@ -227,7 +227,7 @@ Value DecoderBuilder::attention(const std::string &name, const std::string &tens
 }
 
 /// What attention of a layer with such a window (0 for none) has to do: one work list for all of its kind.
-Value &DecoderBuilder::workList(int64_t window) {
+Value &TransformerBuilder::workList(int64_t window) {
   // A window that no sequence fills is none.
   return work[window < options.context ? window : 0];
 }
@@ -246,8 +246,8 @@ static kerf::Activation toOp(MlpActivation activation) {
   llvm_unreachable("all activations are named above");
 }
 
-Value DecoderBuilder::mlp(const std::string &name, const std::string &tensors, Value input) {
-  const DecoderNames &names = config.names;
+Value TransformerBuilder::mlp(const std::string &name, const std::string &tensors, Value input) {
+  const TensorNames &names = config.names;
   Value gate = config.gatedMlp ? linear(name + ".gate", tensors + names.gate, input, config.mlpBias, f32) : Value();
   Value inner = linear(name + ".up", tensors + names.up, input, config.mlpBias, f32);
   Value init = empty(at(name), config.intermediate, compute);
@@ -258,8 +258,8 @@ Value DecoderBuilder::mlp(const std::string &name, const std::string &tensors, V
   return linear(name + ".down", tensors + names.down, inner, config.mlpBias, f32);
 }
 
-std::pair<Value, Value> DecoderBuilder::layer(int64_t index, Value hidden, Value cache) {
-  const DecoderNames &names = config.names;
+std::pair<Value, Value> TransformerBuilder::layer(int64_t index, Value hidden, Value cache) {
+  const TensorNames &names = config.names;
   std::string name = "layers." + std::to_string(index);
   std::string tensors = (names.prefix + names.layers + "." + Twine(index) + ".").str();
   Location loc = at(name);
@@ -283,7 +283,7 @@ std::pair<Value, Value> DecoderBuilder::layer(int64_t index, Value hidden, Value
   return {op.getResult(0), op.getResult(1)};
 }
 
-void DecoderBuilder::ropeTable() {
+void TransformerBuilder::ropeTable() {
   Location loc = at("rope");
   auto indices = RankedTensorType::get({ShapedType::kDynamic}, b.getI32Type());
   Value positions = BatchFieldOp::create(b, loc, indices, StepField::Positions, batch);
@@ -295,7 +295,7 @@ void DecoderBuilder::ropeTable() {
   table = RopeTableOp::create(b, loc, init.getType(), positions, angles, b.getF64FloatAttr(rope.attentionFactor), init);
 }
 
-Value DecoderBuilder::begin(ModuleOp module, StringRef name, int64_t columns) {
+Value TransformerBuilder::begin(ModuleOp module, StringRef name, int64_t columns) {
   Location loc = at(name);
   auto cacheType = CacheType::get(b.getContext());
   Type inputs[] = {BatchType::get(b.getContext()), cacheType};
@@ -317,8 +317,8 @@ Value DecoderBuilder::begin(ModuleOp module, StringRef name, int64_t columns) {
   return body->getArgument(1);
 }
 
-Value DecoderBuilder::layers(Value &cache) {
-  const DecoderNames &names = config.names;
+Value TransformerBuilder::layers(Value &cache) {
+  const TensorNames &names = config.names;
   Value hidden =
       embed("embed", weight("embed.weight", names.prefix + names.embedding + ".weight"), StepField::TokenIds);
   if (config.rope) {
@@ -339,9 +339,9 @@ Value DecoderBuilder::layers(Value &cache) {
   return hidden;
 }
 
-void DecoderBuilder::step(ModuleOp module) {
+void TransformerBuilder::step(ModuleOp module) {
   Location loc = at("step");
-  const DecoderNames &names = config.names;
+  const TensorNames &names = config.names;
   Value cache = begin(module, "step", config.vocab);
   Value hidden = layers(cache);
   // Rows are chosen before the norm: most rows of a prompt want no logits.
@@ -374,7 +374,7 @@ static kerf::Pooling toOp(SentencePooling pooling) {
   llvm_unreachable("all poolings are named above");
 }
 
-void DecoderBuilder::encode(ModuleOp module) {
+void TransformerBuilder::encode(ModuleOp module) {
   Location loc = at("encode"), pool = at("pool");
   Value cache = begin(module, "encode", config.hidden);
   Value hidden = layers(cache);
@@ -397,7 +397,7 @@ void DecoderBuilder::encode(ModuleOp module) {
   func::ReturnOp::create(b, loc, ValueRange{vectors, cache});
 }
 
-OwningOpRef<ModuleOp> DecoderBuilder::build() {
+OwningOpRef<ModuleOp> TransformerBuilder::build() {
   OwningOpRef<ModuleOp> module = ModuleOp::create(at(options.name));
   b.setInsertionPointToStart(module->getBody());
   Location loc = at("model");
@@ -413,9 +413,9 @@ OwningOpRef<ModuleOp> DecoderBuilder::build() {
   return module;
 }
 
-llvm::Expected<OwningOpRef<ModuleOp>> kerf::buildDecoder(MLIRContext &context, const DecoderConfig &config,
-                                                         const Checkpoint &checkpoint,
-                                                         const DecoderBuildOptions &options) {
+llvm::Expected<OwningOpRef<ModuleOp>> kerf::buildTransformer(MLIRContext &context, const TransformerConfig &config,
+                                                             const Checkpoint &checkpoint,
+                                                             const TransformerBuildOptions &options) {
   // Bounds of the dialect's literals and takes.
   constexpr int64_t maxHeadDim = 2 * 4096, maxElements = int64_t{1} << 48;
   if (config.headDim > maxHeadDim)
@@ -430,5 +430,5 @@ llvm::Expected<OwningOpRef<ModuleOp>> kerf::buildDecoder(MLIRContext &context, c
       return importError(checkpoint.directory() + ": tensor '" + tensor.name + "' must have fewer than " +
                          Twine(maxElements) + " elements, got " + Twine(elements));
   }
-  return DecoderBuilder(context, config, checkpoint, options).build();
+  return TransformerBuilder(context, config, checkpoint, options).build();
 }

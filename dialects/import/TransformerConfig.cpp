@@ -1,6 +1,6 @@
-//===- DecoderConfig.cpp - one description of a decoder-only model --------===//
+//===- TransformerConfig.cpp - one description of every architecture ------===//
 
-#include "dialects/import/DecoderConfig.h"
+#include "dialects/import/TransformerConfig.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -10,23 +10,23 @@
 using namespace kerf;
 using namespace llvm;
 
-static const DecoderArchitecture *const kArchitectures[] = {
-    &llamaArchitecture, &mistralArchitecture, &ministralArchitecture, &qwen2Architecture,
-    &qwen3Architecture, &gpt2Architecture,    &bertArchitecture};
+static const Architecture *const kArchitectures[] = {&llamaArchitecture, &mistralArchitecture, &ministralArchitecture,
+                                                     &qwen2Architecture, &qwen3Architecture,   &gpt2Architecture,
+                                                     &bertArchitecture};
 
 static std::string knownArchitectures() {
-  return join(map_range(kArchitectures, [](const DecoderArchitecture *known) { return known->name.str(); }), ", ");
+  return join(map_range(kArchitectures, [](const Architecture *known) { return known->name.str(); }), ", ");
 }
 
 /// The architecture that config.json names, or null after a problem was added.
-static const DecoderArchitecture *readArchitecture(ObjectReader &reader, Problems &problems) {
+static const Architecture *readArchitecture(ObjectReader &reader, Problems &problems) {
   std::vector<std::string> names = reader.strings("architectures");
   std::string modelType = reader.stringOr("model_type", "");
   if (names.size() > 1) {
     reader.problem("key 'architectures' must name one class, got " + join(names, ", "));
     return nullptr;
   }
-  for (const DecoderArchitecture *known : kArchitectures) {
+  for (const Architecture *known : kArchitectures) {
     if (names.empty() ? known->modelType != modelType : known->name != names.front())
       continue;
     if (!modelType.empty() && known->modelType != modelType)
@@ -83,7 +83,7 @@ static std::optional<DType> readDType(ObjectReader &reader) {
   return result;
 }
 
-static void readTokens(ObjectReader &reader, DecoderConfig &config) {
+static void readTokens(ObjectReader &reader, TransformerConfig &config) {
   IntRange ids{0, config.vocab - 1};
   // Older Llama checkpoints write -1 for none.
   IntRange optionalIds{-1, config.vocab - 1};
@@ -112,7 +112,7 @@ static void ignoreCommon(ObjectReader &reader) {
   reader.refuse("auto_map", "the model has Python code of its own, which Kerf cannot know");
 }
 
-void kerf::readLlamaKeys(ObjectReader &reader, DecoderConfig &config) {
+void kerf::readLlamaKeys(ObjectReader &reader, TransformerConfig &config) {
   config.hidden = reader.integer("hidden_size", kSizes);
   config.intermediate = reader.integer("intermediate_size", kSizes);
   config.layers = reader.integer("num_hidden_layers", kLayerCounts);
@@ -129,7 +129,7 @@ void kerf::readLlamaKeys(ObjectReader &reader, DecoderConfig &config) {
 }
 
 /// What all architectures share.
-static void readCommon(ObjectReader &reader, DecoderConfig &config) {
+static void readCommon(ObjectReader &reader, TransformerConfig &config) {
   config.vocab = reader.integer("vocab_size", kSizes);
   config.dtype = readDType(reader);
   readTokens(reader, config);
@@ -138,7 +138,7 @@ static void readCommon(ObjectReader &reader, DecoderConfig &config) {
 }
 
 /// Relations between sizes; they make sense only once every size has been read without a problem.
-static void verifyRelations(ObjectReader &reader, DecoderConfig &config) {
+static void verifyRelations(ObjectReader &reader, TransformerConfig &config) {
   if (config.heads % config.kvHeads)
     reader.problem(formatv("num_attention_heads must be a multiple of num_key_value_heads, got {0} and {1}",
                            config.heads, config.kvHeads));
@@ -158,7 +158,7 @@ int64_t kerf::readWindow(ObjectReader &reader) {
   return reader.integerOr("sliding_window", reader.states("sliding_window") ? 0 : byDefault, kPositionCounts);
 }
 
-void kerf::readQwenWindows(ObjectReader &reader, DecoderConfig &config) {
+void kerf::readQwenWindows(ObjectReader &reader, TransformerConfig &config) {
   if (reader.booleanOr("use_sliding_window", false)) {
     int64_t window = readWindow(reader);
     setWindows(reader, config, window, reader.integerOr("max_window_layers", 28, {0, kLayerCounts.max}));
@@ -169,7 +169,7 @@ void kerf::readQwenWindows(ObjectReader &reader, DecoderConfig &config) {
   setWindows(reader, config, 0, 0);
 }
 
-void kerf::setWindows(ObjectReader &reader, DecoderConfig &config, int64_t window, int64_t first) {
+void kerf::setWindows(ObjectReader &reader, TransformerConfig &config, int64_t window, int64_t first) {
   config.windows.assign(config.layers, 0);
   if (!reader.has("layer_types")) {
     reader.ignore("layer_types", "null means what the other keys say");
@@ -190,13 +190,14 @@ void kerf::setWindows(ObjectReader &reader, DecoderConfig &config, int64_t windo
   }
 }
 
-Expected<DecoderConfig> kerf::readDecoderConfig(const JsonDocument &document, std::vector<IgnoredKey> &ignored) {
+Expected<TransformerConfig> kerf::readTransformerConfig(const JsonDocument &document,
+                                                        std::vector<IgnoredKey> &ignored) {
   Problems problems;
   ObjectReader reader(document.name(), document.root(), problems, ignored);
-  const DecoderArchitecture *architecture = problems.empty() ? readArchitecture(reader, problems) : nullptr;
+  const Architecture *architecture = problems.empty() ? readArchitecture(reader, problems) : nullptr;
   if (!architecture)
     return problems.take();
-  DecoderConfig config;
+  TransformerConfig config;
   config.architecture = architecture->name.str();
   readCommon(reader, config);
   architecture->read(reader, config);
