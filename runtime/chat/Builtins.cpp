@@ -1,26 +1,18 @@
 //===- Builtins.cpp - what templates can call -----------------------------===//
 #include "runtime/chat/Builtins.h"
-#include "runtime/tokenizer/Utf8.h"
+#include "runtime/chat/Json.h"
+#include "runtime/chat/Strings.h"
 
 #include <algorithm>
 #include <charconv>
 #include <iterator>
 
-using namespace kerf::rt;
 using namespace kerf::rt::chat;
 using Kind = Value::Kind;
 
 namespace {
 
-// Items of a list that is made of a string: each costs a hundred times its byte.
-constexpr size_t kMaxParts = 100'000;
-
 [[noreturn]] void bad(const std::string &message) { throw std::invalid_argument(message); }
-
-void expectParts(size_t count) {
-  if (count > kMaxParts)
-    bad("must make at most " + std::to_string(kMaxParts) + " items of a string");
-}
 
 //===----------------------------------------------------------------------===//
 // Arguments
@@ -76,183 +68,11 @@ Value::List itemsOf(const Value &value) {
     for (const auto &[key, item] : value.entries())
       items.push_back(Value::string(key));
   } else if (value.isString()) {
-    std::vector<size_t> starts = characterStarts(value.text().bytes);
-    expectParts(starts.size());
-    for (size_t i = 0; i + 1 < starts.size(); ++i)
-      items.push_back(Value::string(value.text().slice(starts[i], starts[i + 1])));
+    return splitCharacters(value.text());
   } else if (!value.isUndefined()) {
     bad("must be given a list, got " + std::string(value.kindName()));
   }
   return items;
-}
-
-//===----------------------------------------------------------------------===//
-// Strings
-//===----------------------------------------------------------------------===//
-
-// White space in the sense of Python's str.strip.
-bool isPythonSpace(char32_t c) { return isWhiteSpace(c) || (c >= 0x1C && c <= 0x1F); }
-
-Text stripped(const Text &text, const Text *characters, bool left, bool right) {
-  auto goes = [&](size_t begin, size_t end) {
-    std::string_view character = std::string_view(text.bytes).substr(begin, end - begin);
-    return characters ? characters->bytes.find(character) != std::string::npos
-                      : isPythonSpace(readUtf8(character).codePoint);
-  };
-  std::vector<size_t> starts = characterStarts(text.bytes);
-  size_t first = 0, last = starts.size() - 1;
-  while (left && first < last && goes(starts[first], starts[first + 1]))
-    ++first;
-  while (right && first < last && goes(starts[last - 1], starts[last]))
-    --last;
-  return text.slice(starts[first], starts[last]);
-}
-
-Value splitString(const Text &text, const Text *separator, int64_t most) {
-  Value::List parts;
-  if (separator) {
-    if (separator->bytes.empty())
-      bad("must be given a separator that is not empty");
-    size_t done = 0;
-    for (size_t found; most != 0 && (found = text.bytes.find(separator->bytes, done)) != std::string::npos; --most) {
-      parts.push_back(Value::string(text.slice(done, found)));
-      expectParts(parts.size());
-      done = found + separator->bytes.size();
-    }
-    parts.push_back(Value::string(text.slice(done, text.bytes.size())));
-    return Value::list(std::move(parts));
-  }
-  std::vector<size_t> starts = characterStarts(text.bytes);
-  auto space = [&](size_t i) {
-    return isPythonSpace(readUtf8(std::string_view(text.bytes).substr(starts[i])).codePoint);
-  };
-  for (size_t i = 0, count = starts.size() - 1; i < count;) {
-    size_t begin = i;
-    if (space(i)) {
-      ++i;
-      continue;
-    }
-    if (most-- == 0) {
-      parts.push_back(Value::string(stripped(text.slice(starts[begin], text.bytes.size()), nullptr, false, true)));
-      break;
-    }
-    while (i < count && !space(i))
-      ++i;
-    parts.push_back(Value::string(text.slice(starts[begin], starts[i])));
-    expectParts(parts.size());
-  }
-  return Value::list(std::move(parts));
-}
-
-Value splitLines(const Text &text) {
-  Value::List lines;
-  for (size_t begin = 0; begin < text.bytes.size();) {
-    size_t end = std::min(text.bytes.find_first_of("\n\r", begin), text.bytes.size());
-    lines.push_back(Value::string(text.slice(begin, end)));
-    expectParts(lines.size());
-    begin = end + 1 + (text.bytes.compare(end, 2, "\r\n") == 0);
-  }
-  return Value::list(std::move(lines));
-}
-
-Text replaced(const Text &text, const Text &from, const Text &to, int64_t most) {
-  if (from.bytes.empty())
-    bad("must be given text to replace that is not empty");
-  Text out;
-  size_t done = 0;
-  for (size_t found; most != 0 && (found = text.bytes.find(from.bytes, done)) != std::string::npos; --most) {
-    out.append(text.slice(done, found));
-    out.append(to);
-    done = found + from.bytes.size();
-  }
-  out.append(text.slice(done, text.bytes.size()));
-  return out;
-}
-
-// The case of ASCII letters alone: a letter elsewhere is refused, because its case may take several characters.
-Text changedCase(Text text, std::string_view name) {
-  bool upper = name == "upper", inWord = false;
-  for (char &c : text.bytes) {
-    if (static_cast<unsigned char>(c) >= 0x80)
-      bad("must be given ASCII");
-    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    bool wantUpper = upper || (!inWord && name != "lower");
-    if (letter)
-      c = static_cast<char>(wantUpper ? c & ~0x20 : c | 0x20);
-    inWord = name == "capitalize" || letter;
-  }
-  return text;
-}
-
-//===----------------------------------------------------------------------===//
-// JSON
-//===----------------------------------------------------------------------===//
-
-void appendJsonString(const Text &text, Text &out) {
-  auto add = [&](std::string_view bytes, bool user) { out.append(Text(bytes, user)); };
-  add("\"", false);
-  for (size_t i = 0; i < text.bytes.size(); ++i) {
-    const char c = text.bytes[i];
-    const bool user = text.user[i];
-    constexpr std::string_view kEscaped = "\"\\\n\r\t\b\f", kLetters = "\"\\nrtbf";
-    if (size_t letter = kEscaped.find(c); letter != std::string_view::npos) {
-      add(std::string{'\\', kLetters[letter]}, user);
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      constexpr char kDigits[] = "0123456789abcdef";
-      add(std::string("\\u00") + kDigits[c >> 4] + kDigits[c & 15], user);
-    } else {
-      add({&c, 1}, user);
-    }
-  }
-  add("\"", false);
-}
-
-// As Python's json.dumps with ensure_ascii=False.
-void appendJson(const Value &value, int64_t indent, unsigned level, Text &out) {
-  auto add = [&](const std::string &bytes) { out.append(Text(bytes, false)); };
-  auto newLine = [&](unsigned at) {
-    if (indent >= 0)
-      add("\n" + std::string(static_cast<size_t>(indent) * at, ' '));
-  };
-  const std::string comma = indent >= 0 ? "," : ", ";
-  bool first = true;
-  switch (value.kind()) {
-  case Kind::None:
-    return add("null");
-  case Kind::Bool:
-    return add(value.integer() ? "true" : "false");
-  case Kind::Int:
-    return add(std::to_string(value.integer()));
-  case Kind::String:
-    return appendJsonString(value.text(), out);
-  case Kind::List:
-    add("[");
-    for (const Value &item : value.items()) {
-      add(first ? "" : comma);
-      newLine(level + 1);
-      appendJson(item, indent, level + 1, out);
-      first = false;
-    }
-    if (!first)
-      newLine(level);
-    return add("]");
-  case Kind::Dict:
-    add("{");
-    for (const auto &[key, item] : value.entries()) {
-      add(first ? "" : comma);
-      newLine(level + 1);
-      appendJsonString(Text(key, false), out);
-      add(": ");
-      appendJson(item, indent, level + 1, out);
-      first = false;
-    }
-    if (!first)
-      newLine(level);
-    return add("}");
-  case Kind::Undefined:
-  case Kind::Namespace:
-    bad("must be given what JSON can say, got " + std::string(value.kindName()));
-  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -333,14 +153,6 @@ template <size_t n> bool isOne(const std::string_view (&names)[n], std::string_v
 bool kerf::rt::chat::isFilter(std::string_view name) { return isOne(kFilters, name); }
 bool kerf::rt::chat::isTest(std::string_view name) { return isOne(kTests, name); }
 bool kerf::rt::chat::isMethod(std::string_view name) { return isOne(kMethods, name); }
-
-std::vector<size_t> kerf::rt::chat::characterStarts(std::string_view text) {
-  std::vector<size_t> starts;
-  for (size_t i = 0; i < text.size(); i += readUtf8(text.substr(i)).length)
-    starts.push_back(i);
-  starts.push_back(text.size());
-  return starts;
-}
 
 Text kerf::rt::chat::printed(const Value &value) {
   switch (value.kind()) {
@@ -529,7 +341,8 @@ Value kerf::rt::chat::callMethod(std::string_view name, const Value &value, cons
   }
   if (name == "split") {
     expectArguments(arguments, 0, 2, {"sep", "maxsplit"});
-    return splitString(text, stringArgument(arguments, 0, "sep"), integerArgument(arguments, 1, "maxsplit", -1));
+    return Value::list(
+        splitString(text, stringArgument(arguments, 0, "sep"), integerArgument(arguments, 1, "maxsplit", -1)));
   }
   if (name == "replace") {
     expectArguments(arguments, 2, 3);
@@ -569,7 +382,7 @@ Value kerf::rt::chat::callMethod(std::string_view name, const Value &value, cons
   }
   expectArguments(arguments, 0, 0);
   if (name == "splitlines")
-    return splitLines(text);
+    return Value::list(splitLines(text));
   if (name == "upper" || name == "lower" || name == "capitalize" || name == "title")
     return Value::string(changedCase(text, name));
   bad("a string has no such method");

@@ -35,9 +35,6 @@ bool contains(const Value &container, const Value &item);
 /// What printing `value` gives. Lists and dictionaries are refused.
 Text printed(const Value &value);
 
-/// Bytes where the characters of `text` begin, and its length.
-std::vector<size_t> characterStarts(std::string_view text);
-
 } // namespace kerf::rt::chat
 
 #endif // KERF_RUNTIME_CHAT_BUILTINS_H
