@@ -307,7 +307,7 @@ void AttentionEmitter::normalize(Value query, Value number) {
   kernel.store(after, address, 4);
   // Also -infinity to -infinity, where nothing was seen, is no change.
   Value same = kernel.compare(mlir::arith::CmpFPredicate::OEQ, before, after);
-  Value scale = kernel.select(same, kernel.f32(1), kernel.exp(kernel.sub(before, after)));
+  Value scale = kernel.select(same, kernel.f32(1), exponential(kernel, kernel.sub(before, after)));
   kernel.store(scale, cell(scales, number, 1), 4);
 
   Values totals;
@@ -318,7 +318,7 @@ void AttentionEmitter::normalize(Value query, Value number) {
   }
   Value reference = kernel.broadcast(after);
   for (unsigned vector = 0; vector < vectors; ++vector) {
-    Value weight = kernel.exp(kernel.sub(scores[vector], reference));
+    Value weight = exponential(kernel, kernel.sub(scores[vector], reference));
     weight = kernel.select(masks[vector], weight, kernel.zero(weight.getType()));
     Value &part = totals[vector % totals.size()];
     part = kernel.add(part, weight);

@@ -33,7 +33,7 @@ KernelInfo kerf::x86::emitAttentionMerge(mlir::ModuleOp module, const Variant &v
       Value least = kernel.f32(-std::numeric_limits<float>::infinity());
       Value blind = kernel.compare(mlir::arith::CmpFPredicate::OEQ, greatest, least);
       auto weigh = [&](Value lse) {
-        return kernel.select(blind, kernel.f32(0), kernel.exp(kernel.sub(lse, greatest)));
+        return kernel.select(blind, kernel.f32(0), exponential(kernel, kernel.sub(lse, greatest)));
       };
       Value a = weigh(lhs), b = weigh(rhs);
       Value total = kernel.select(blind, kernel.f32(1), kernel.add(a, b));

@@ -10,19 +10,16 @@ using namespace kerf::x86;
 using Value = mlir::Value;
 
 /// `like`'s type with the number in each lane.
+static Value splatLike(KernelBuilder &kernel, Value like, TypedAttr number) {
+  if (auto vector = dyn_cast<VectorType>(like.getType()))
+    number = DenseElementsAttr::get(vector, Attribute(number));
+  return arith::ConstantOp::create(kernel.ops(), number);
+}
 static Value constantLike(KernelBuilder &kernel, Value like, double value) {
-  Type type = like.getType(), element = getElementTypeOrSelf(type);
-  TypedAttr attribute = FloatAttr::get(element, value);
-  if (auto vector = dyn_cast<VectorType>(type))
-    attribute = DenseElementsAttr::get(vector, Attribute(attribute));
-  return arith::ConstantOp::create(kernel.ops(), attribute);
+  return splatLike(kernel, like, FloatAttr::get(getElementTypeOrSelf(like.getType()), value));
 }
 static Value integerLike(KernelBuilder &kernel, Value like, int64_t value) {
-  Type type = like.getType(), element = getElementTypeOrSelf(type);
-  TypedAttr attribute = IntegerAttr::get(element, value);
-  if (auto vector = dyn_cast<VectorType>(type))
-    attribute = DenseElementsAttr::get(vector, Attribute(attribute));
-  return arith::ConstantOp::create(kernel.ops(), attribute);
+  return splatLike(kernel, like, IntegerAttr::get(getElementTypeOrSelf(like.getType()), value));
 }
 
 /// The type with other elements.
@@ -32,10 +29,52 @@ static Type withElement(Type type, Type element) {
   return element;
 }
 
+// Argument reduction by Cody and Waite: x = n ln 2 + r with |r| <= ln 2 / 2 and ln 2 in two parts, the first of which
+// n multiplies exactly; then the Taylor polynomial of e^r, whose rest r^8 / 8! is below 2^-27 there, and a scaling by
+// 2^n in two steps, so that neither factor overflows.
+Value kerf::x86::exponential(KernelBuilder &kernel, Value x) {
+  auto constant = [&](float value) { return constantLike(kernel, x, value); };
+  // Beyond these the result is 0 or infinity anyway. NaN stays: min and max give their second operand.
+  Value bounded = kernel.max(constant(-104.0f), kernel.min(constant(89.0f), x));
+  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits.
+  Value shifter = constant(12582912.0f);
+  Value shifted = kernel.fma(bounded, constant(1.44269504088896341f), shifter);
+  Value n = kernel.sub(shifted, shifter);
+  Value r = kernel.fma(n, constant(-0.693359375f), bounded);
+  r = kernel.fma(n, constant(2.12194440e-4f), r);
+  Value sum = constant(1.0f / 5040);
+  for (float factor : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
+    sum = kernel.fma(sum, r, constant(factor));
+  Value bits = kernel.bitcast(withElement(x.getType(), kernel.ops().getI32Type()), shifted);
+  auto integer = [&](int32_t value) { return integerLike(kernel, bits, value); };
+  Value whole = kernel.sub(bits, integer(0x4b400000));
+  Value half = arith::ShRSIOp::create(kernel.ops(), whole, integer(1));
+  auto power = [&](Value exponent) {
+    return kernel.bitcast(x.getType(), kernel.shiftLeft(kernel.add(exponent, integer(127)), integer(23)));
+  };
+  return kernel.mul(kernel.mul(sum, power(half)), power(kernel.sub(whole, half)));
+}
+
+// Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26: |error| <= 1.5e-7.
+Value kerf::x86::errorFunction(KernelBuilder &kernel, Value x) {
+  auto constant = [&](float value) { return constantLike(kernel, x, value); };
+  Value bits = kernel.bitcast(withElement(x.getType(), kernel.ops().getI32Type()), x);
+  auto integer = [&](int32_t value) { return integerLike(kernel, bits, value); };
+  Value sign = kernel.bitAnd(bits, integer(INT32_MIN));
+  Value magnitude = kernel.bitcast(x.getType(), kernel.bitAnd(bits, integer(INT32_MAX)));
+  Value t = kernel.div(constant(1.0f), kernel.fma(magnitude, constant(0.3275911f), constant(1.0f)));
+  Value sum = constant(1.061405429f);
+  for (float factor : {-1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f})
+    sum = kernel.fma(sum, t, constant(factor));
+  sum = kernel.mul(kernel.mul(sum, t), exponential(kernel, kernel.neg(kernel.mul(magnitude, magnitude))));
+  Value positive = kernel.sub(constant(1.0f), sum);
+  return kernel.bitcast(x.getType(), kernel.bitOr(kernel.bitcast(bits.getType(), positive), sign));
+}
+
 Value kerf::x86::activate(KernelBuilder &kernel, Activation activation, Value x) {
   auto constant = [&](double value) { return constantLike(kernel, x, value); };
   auto timesSigmoid = [&](Value argument) {
-    return kernel.div(x, kernel.add(constant(1), kernel.exp(kernel.neg(argument))));
+    return kernel.div(x, kernel.add(constant(1), exponential(kernel, kernel.neg(argument))));
   };
   switch (activation) {
   case Activation::Silu:
@@ -50,7 +89,7 @@ Value kerf::x86::activate(KernelBuilder &kernel, Activation activation, Value x)
   }
   case Activation::Gelu: {
     Value half = kernel.mul(x, constant(0.5));
-    return kernel.fma(half, kernel.erf(kernel.mul(x, constant(std::numbers::sqrt2 / 2))), half);
+    return kernel.fma(half, errorFunction(kernel, kernel.mul(x, constant(std::numbers::sqrt2 / 2))), half);
   }
   }
   llvm_unreachable("unknown activation");

@@ -7,6 +7,12 @@
 
 namespace kerf::x86 {
 
+/// e^x of f32 lanes within 1 ulp; 0 and infinity where it must be, NaN for NaN.
+mlir::Value exponential(KernelBuilder &kernel, mlir::Value x);
+
+/// Error function of f32 lanes within 2^-21 of the true value.
+mlir::Value errorFunction(KernelBuilder &kernel, mlir::Value x);
+
 /// The activation of f32 lanes, whatever their number.
 mlir::Value activate(KernelBuilder &kernel, Activation activation, mlir::Value x);
 

@@ -106,12 +106,6 @@ Value KernelBuilder::i32Splat(int32_t value, unsigned lanes) {
 
 Value KernelBuilder::zero(Type type) { return arith::ConstantOp::create(b, cast<TypedAttr>(b.getZeroAttr(type))); }
 
-Value KernelBuilder::floatLike(Value like, float value) {
-  if (auto vector = dyn_cast<VectorType>(like.getType()))
-    return f32Splat(value, vector.getNumElements());
-  return f32(value);
-}
-
 //===----------------------------------------------------------------------===//
 // Arithmetic
 //===----------------------------------------------------------------------===//
@@ -317,58 +311,6 @@ Value KernelBuilder::narrow(Element element, Value wide) {
   rounded = select(subnormal, bitAnd(upper, constant(0x8000)), rounded);
   rounded = select(nan, bitOr(upper, constant(0x40)), rounded);
   return bitcast(result, arith::TruncIOp::create(b, bitsOf(result), rounded));
-}
-
-//===----------------------------------------------------------------------===//
-// Functions
-//===----------------------------------------------------------------------===//
-
-// Argument reduction by Cody and Waite: x = n ln 2 + r with |r| <= ln 2 / 2 and ln 2 in two parts, the first of which
-// n multiplies exactly; then the Taylor polynomial of e^r, whose rest r^8 / 8! is below 2^-27 there, and a scaling by
-// 2^n in two steps, so that neither factor overflows.
-Value KernelBuilder::exp(Value x) {
-  auto constant = [&](float value) { return floatLike(x, value); };
-  // Beyond these the result is 0 or infinity anyway. NaN stays: min and max give their second operand.
-  Value bounded = max(constant(-104.0f), min(constant(89.0f), x));
-  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits.
-  Value shifter = constant(12582912.0f);
-  Value shifted = fma(bounded, constant(1.44269504088896341f), shifter);
-  Value n = sub(shifted, shifter);
-  Value r = fma(n, constant(-0.693359375f), bounded);
-  r = fma(n, constant(2.12194440e-4f), r);
-  Value sum = constant(1.0f / 5040);
-  for (float factor : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
-    sum = fma(sum, r, constant(factor));
-  auto bits = bitsOf(x.getType());
-  auto integer = [&](int32_t value) { return isa<VectorType>(x.getType()) ? i32Splat(value, lanesOf(x)) : i32(value); };
-  Value whole = sub(bitcast(bits, shifted), integer(0x4b400000));
-  Value half = arith::ShRSIOp::create(b, whole, integer(1));
-  auto power = [&](Value exponent) {
-    return bitcast(x.getType(), shiftLeft(add(exponent, integer(127)), integer(23)));
-  };
-  return mul(mul(sum, power(half)), power(sub(whole, half)));
-}
-
-Value KernelBuilder::tanh(Value x) {
-  auto constant = [&](float value) { return floatLike(x, value); };
-  Value power = exp(add(x, x));
-  return sub(constant(1.0f), div(constant(2.0f), add(power, constant(1.0f))));
-}
-
-// Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26: |error| <= 1.5e-7.
-Value KernelBuilder::erf(Value x) {
-  auto constant = [&](float value) { return floatLike(x, value); };
-  auto bits = bitsOf(x.getType());
-  auto integer = [&](int32_t value) { return isa<VectorType>(x.getType()) ? i32Splat(value, lanesOf(x)) : i32(value); };
-  Value sign = bitAnd(bitcast(bits, x), integer(INT32_MIN));
-  Value magnitude = bitcast(x.getType(), bitAnd(bitcast(bits, x), integer(INT32_MAX)));
-  Value t = div(constant(1.0f), fma(magnitude, constant(0.3275911f), constant(1.0f)));
-  Value sum = constant(1.061405429f);
-  for (float factor : {-1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f})
-    sum = fma(sum, t, constant(factor));
-  sum = mul(mul(sum, t), exp(neg(mul(magnitude, magnitude))));
-  Value positive = sub(constant(1.0f), sum);
-  return bitcast(x.getType(), bitOr(bitcast(bits, positive), sign));
 }
 
 //===----------------------------------------------------------------------===//

@@ -186,14 +186,6 @@ public:
   /// numbers become zeros of their sign, NaNs quiet.
   Value narrow(Element element, Value wide);
 
-  // Functions, on f32 scalars or vectors.
-  /// e^x within 1 ulp; 0 and infinity where it must be, NaN for NaN.
-  Value exp(Value x);
-  /// Hyperbolic tangent within 2^-22 of the true value.
-  Value tanh(Value x);
-  /// Error function within 2^-21 of the true value.
-  Value erf(Value x);
-
   // Control.
   /// for (i = begin; i < end; i += step) body(i)
   void forEach(Value begin, Value end, int64_t step, llvm::function_ref<void(Value)> body);
@@ -209,8 +201,6 @@ public:
   Value intrinsic(llvm::StringRef name, mlir::Type result, ValueRange arguments);
 
 private:
-  /// `like` with this constant in each lane.
-  Value floatLike(Value like, float value);
   /// The integers of the same width and lanes as an f32 type.
   mlir::Type bitsOf(mlir::Type floats);
   /// The type as which values of `type` are loaded and stored.

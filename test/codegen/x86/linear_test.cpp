@@ -370,34 +370,21 @@ TEST_P(Linear, ResidualsOfBf16) {
           {1, 2, 9, 20}, emulate);
 }
 
-TEST_P(Linear, GatedLayers) {
+TEST_P(Linear, ActivatedAndGatedLayers) {
   for (Activation activation : {Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu})
     for (Element element : {f32, bf16})
-      check(variant(),
-            {.k = 50,
-             .n = 70,
-             .input = element,
-             .weight = element,
-             .output = element,
-             .bias = activation == Activation::Silu,
-             .activation = activation,
-             .gated = true},
-            {1, 2, 4, 7, 33, 100}, emulate);
-}
-
-TEST_P(Linear, ActivatedLayers) {
-  for (Activation activation : {Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu})
-    for (Element element : {f32, bf16})
-      check(variant(),
-            {.k = 50,
-             .n = 70,
-             .input = element,
-             .weight = element,
-             .output = element,
-             .bias = activation != Activation::Silu,
-             .residual = element == f32 && activation == Activation::Relu,
-             .activation = activation},
-            {1, 2, 4, 7, 33, 100}, emulate);
+      for (bool gated : {false, true})
+        check(variant(),
+              {.k = 50,
+               .n = 70,
+               .input = element,
+               .weight = element,
+               .output = element,
+               .bias = gated == (activation == Activation::Silu),
+               .residual = !gated && element == f32 && activation == Activation::Relu,
+               .activation = activation,
+               .gated = gated},
+              {1, 2, 4, 7, 33, 100}, emulate);
 }
 
 TEST_P(Linear, RandomShapes) {
