@@ -20,14 +20,12 @@ struct Options : TextOptions {
 struct Result {
   const std::vector<Runner> &models;
   const Options &options;
-  const Method &method;
-  std::string description;
+  Coverage read;
   BlockMean nll[2], ratio; // nats a token of A and B, and of B less A
   BlockMean kl, agreement;
   QuantileSketch quantiles;
   double largest = 0; // difference of two logits
-  uint64_t largestToken = 0, tokens = 0, windows = 0;
-  double bytes = 0;
+  uint64_t largestToken = 0;
 
   double perplexity(int model) const { return std::exp(nll[model].mean()); }
   double perplexityError(int model) const { return perplexity(model) * nll[model].error(); }
@@ -45,15 +43,7 @@ void writeFields(JsonWriter &json, const Result &r) {
     json.value("perplexity_error", r.perplexityError(m));
     json.endObject();
   }
-  json.value("text", r.options.text);
-  json.value("method", r.description);
-  json.value("window", r.method.window);
-  json.value("stride", r.method.stride);
-  json.value("windows", r.windows);
-  json.value("bytes", r.bytes);
-  json.value("tokens", r.tokens);
-  json.value("scored_tokens", r.kl.tokens());
-  json.value("blocks", r.kl.blocks());
+  r.read.writeFields(json, r.kl);
   json.value("kl_mean", r.kl.mean());
   json.value("kl_mean_error", r.kl.error());
   json.value("kl_median", r.quantiles.quantile(0.5));
@@ -72,11 +62,8 @@ void printTable(const Result &r) {
   for (int m = 0; m < 2; ++m)
     std::printf("%c: %s (%s, %s)\n", "AB"[m], (m ? r.options.other : r.options.model).c_str(), r.models[m].info.name,
                 r.models[m].info.variant);
-  std::printf("  method              %s\n", r.description.c_str());
-  std::printf(
-      "  text                %s: %.0f bytes, %llu tokens, %llu scored in %llu windows; errors from %llu blocks\n",
-      r.options.text.c_str(), r.bytes, (unsigned long long)r.tokens, (unsigned long long)r.kl.tokens(),
-      (unsigned long long)r.windows, (unsigned long long)r.kl.blocks());
+  std::printf("  method              %s\n", r.read.description.c_str());
+  std::printf("  text                %s\n", r.read.describe(r.kl).c_str());
   std::printf("  KL(A||B), nats      mean %s\n", withError(r.kl.mean(), r.kl.error()).c_str());
   std::printf("                      median %s, 99th percentile %s (both within 0.1%%), maximum %s\n",
               significant(r.quantiles.quantile(0.5), 4).c_str(), significant(r.quantiles.quantile(0.99), 4).c_str(),
@@ -105,7 +92,7 @@ void compare(const Options &options) {
   stream.compareWith(models[1].model);
   WindowRunner windows(models, options, method.window);
   WindowSource source(stream, method, options.maxTokens);
-  Result result{models, options, method, describe(method, models[0].model), {}, {}, {}, {}, {}, 0, 0, 0, 0, 0};
+  Result result{models, options, {options, method, describe(method, models[0].model)}, {}, {}, {}, {}, {}};
   Progress progress(options.quiet);
 
   struct Scored {
@@ -137,29 +124,27 @@ void compare(const Options &options) {
           result.largestToken = result.kl.tokens() + i;
         }
       }
-      needFinite(nll[0], options.model, result.windows);
-      needFinite(nll[1], options.other, result.windows);
+      needFinite(nll[0], options.model, result.read.windows);
+      needFinite(nll[1], options.other, result.read.windows);
       for (int m = 0; m < 2; ++m)
         result.nll[m].add(nll[m], count);
       result.ratio.add(nll[1] - nll[0], count);
       result.kl.add(kl, count);
       result.agreement.add(agreed, count);
       eventLog().write("window", [&](JsonWriter &json) {
-        json.value("index", result.windows);
+        json.value("index", result.read.windows);
         json.value("scored_tokens", uint64_t(count));
         json.value("nats_a", nll[0]);
         json.value("nats_b", nll[1]);
         json.value("kl", kl);
       });
-      ++result.windows;
+      ++result.read.windows;
     }
     progress.show(source.bytes(), double(stream.totalBytes()),
                   std::to_string(result.kl.tokens()) + " tokens, KL " + significant(result.kl.mean(), 3));
   });
   progress.clear();
-  needScored(result.kl.tokens(), options.text);
-  result.tokens = source.tokens();
-  result.bytes = std::round(source.bytes());
+  result.read.finish(source, result.kl);
   report(options.json, [&](JsonWriter &json) { writeFields(json, result); }, [&] { printTable(result); });
 }
 

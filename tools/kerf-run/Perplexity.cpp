@@ -15,33 +15,21 @@ namespace {
 
 struct Result {
   const Runner &runner;
-  const TextOptions &options;
-  const Method &method;
-  std::string description;
+  Coverage read;
   BlockMean nll; // nats a token
-  uint64_t tokens = 0, windows = 0;
-  double bytes = 0;
 
   double perplexity() const { return std::exp(nll.mean()); }
   // To first order, exp(x) moves by exp(x) times what x moves by.
   double perplexityError() const { return perplexity() * nll.error(); }
   // Of one nat a token.
-  double bitsPerByte() const { return double(tokens) / (bytes * std::numbers::ln2); }
+  double bitsPerByte() const { return double(read.tokens) / (read.bytes * std::numbers::ln2); }
 };
 
 void writeFields(JsonWriter &json, const Result &r) {
   json.value("model", r.runner.info.name);
   json.value("variant", r.runner.info.variant);
   json.value("threads", r.runner.report.threads);
-  json.value("text", r.options.text);
-  json.value("method", r.description);
-  json.value("window", r.method.window);
-  json.value("stride", r.method.stride);
-  json.value("windows", r.windows);
-  json.value("bytes", r.bytes);
-  json.value("tokens", r.tokens);
-  json.value("scored_tokens", r.nll.tokens());
-  json.value("blocks", r.nll.blocks());
+  r.read.writeFields(json, r.nll);
   json.value("perplexity", r.perplexity());
   json.value("perplexity_error", r.perplexityError());
   json.value("nats_per_token", r.nll.mean());
@@ -53,10 +41,8 @@ void writeFields(JsonWriter &json, const Result &r) {
 void printTable(const Result &r) {
   std::printf("%s, %s, %u thread%s\n", r.runner.info.name, r.runner.info.variant, r.runner.report.threads,
               r.runner.report.threads == 1 ? "" : "s");
-  std::printf("  method          %s\n", r.description.c_str());
-  std::printf("  text            %s: %.0f bytes, %llu tokens, %llu scored in %llu windows; errors from %llu blocks\n",
-              r.options.text.c_str(), r.bytes, (unsigned long long)r.tokens, (unsigned long long)r.nll.tokens(),
-              (unsigned long long)r.windows, (unsigned long long)r.nll.blocks());
+  std::printf("  method          %s\n", r.read.description.c_str());
+  std::printf("  text            %s\n", r.read.describe(r.nll).c_str());
   std::printf("  perplexity      %s\n", withError(r.perplexity(), r.perplexityError()).c_str());
   std::printf("  nats a token    %s\n", withError(r.nll.mean(), r.nll.error()).c_str());
   std::printf("  bits per byte   %s\n",
@@ -72,7 +58,7 @@ void run(const TextOptions &options) {
   TokenStream stream(runner.model, options.text, options.plain ? KERF_PLAIN_TEXT : 0u);
   WindowRunner windows(models, options, method.window);
   WindowSource source(stream, method, options.maxTokens);
-  Result result{runner, options, method, describe(method, runner.model), {}, 0, 0, 0};
+  Result result{runner, {options, method, describe(method, runner.model)}, {}};
   Progress progress(options.quiet);
 
   std::vector<double> nlls;
@@ -87,22 +73,20 @@ void run(const TextOptions &options) {
       double sum = 0;
       for (size_t i = 0; i < count; ++i)
         sum += *nll++;
-      needFinite(sum, options.model, result.windows);
+      needFinite(sum, options.model, result.read.windows);
       result.nll.add(sum, count);
       eventLog().write("window", [&](JsonWriter &json) {
-        json.value("index", result.windows);
+        json.value("index", result.read.windows);
         json.value("scored_tokens", uint64_t(count));
         json.value("nats", sum);
       });
-      ++result.windows;
+      ++result.read.windows;
     }
     progress.show(source.bytes(), double(stream.totalBytes()),
                   std::to_string(result.nll.tokens()) + " tokens, perplexity " + significant(result.perplexity(), 5));
   });
   progress.clear();
-  needScored(result.nll.tokens(), options.text);
-  result.tokens = source.tokens();
-  result.bytes = std::round(source.bytes());
+  result.read.finish(source, result.nll);
   report(options.json, [&](JsonWriter &json) { writeFields(json, result); }, [&] { printTable(result); });
 }
 

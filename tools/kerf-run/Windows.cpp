@@ -232,9 +232,29 @@ void needFinite(double sum, const std::string &package, uint64_t window) {
                              std::to_string(window));
 }
 
-void needScored(uint64_t tokens, const std::string &text) {
-  if (!tokens)
-    throw std::runtime_error("'" + text + "' must have a token to score, got none; give more text");
+void Coverage::finish(const WindowSource &source, const BlockMean &scored) {
+  if (!scored.tokens())
+    throw std::runtime_error("'" + options.text + "' must have a token to score, got none; give more text");
+  tokens = source.tokens();
+  bytes = std::round(source.bytes());
+}
+
+void Coverage::writeFields(JsonWriter &json, const BlockMean &scored) const {
+  json.value("text", options.text);
+  json.value("method", description);
+  json.value("window", method.window);
+  json.value("stride", method.stride);
+  json.value("windows", windows);
+  json.value("bytes", bytes);
+  json.value("tokens", tokens);
+  json.value("scored_tokens", scored.tokens());
+  json.value("blocks", scored.blocks());
+}
+
+std::string Coverage::describe(const BlockMean &scored) const {
+  return options.text + ": " + std::to_string(uint64_t(bytes)) + " bytes, " + std::to_string(tokens) + " tokens, " +
+         std::to_string(scored.tokens()) + " scored in " + std::to_string(windows) + " windows; errors from " +
+         std::to_string(scored.blocks()) + " blocks";
 }
 
 } // namespace kerf::tools

@@ -2,8 +2,10 @@
 #ifndef KERF_TOOLS_KERFRUN_WINDOWS_H
 #define KERF_TOOLS_KERFRUN_WINDOWS_H
 
+#include "tools/kerf-run/Statistics.h"
 #include "tools/kerf-run/TokenStream.h"
 #include "tools/runtime-support/CommandLine.h"
+#include "tools/runtime-support/Json.h"
 
 #include <cstdint>
 #include <deque>
@@ -117,8 +119,21 @@ void needSameTokens(const Runner &a, const Runner &b);
 /// Throws std::runtime_error when a window's sum shows that a logit was infinite or NaN.
 void needFinite(double sum, const std::string &package, uint64_t window);
 
-/// Throws std::runtime_error when no token was scored.
-void needScored(uint64_t tokens, const std::string &text);
+/// What was read of a text, and how.
+struct Coverage {
+  const TextOptions &options;
+  const Method &method;
+  std::string description; ///< of the method
+  uint64_t tokens = 0, windows = 0;
+  double bytes = 0;
+
+  /// At the end of the text. Throws std::runtime_error when no token was scored.
+  void finish(const WindowSource &source, const BlockMean &scored);
+  /// From "text" to "blocks".
+  void writeFields(JsonWriter &json, const BlockMean &scored) const;
+  /// "FILE: 12 bytes, 4 tokens, 3 scored in 1 windows; errors from 1 blocks".
+  std::string describe(const BlockMean &scored) const;
+};
 
 } // namespace kerf::tools
 
