@@ -9,7 +9,6 @@ vector). As in make_model_goldens.py, which this leans on, they hide nothing, an
     python make_encoder_goldens.py --check    # compares what is there with what is computed now
 """
 
-import argparse
 import math
 import pathlib
 import shutil
@@ -17,7 +16,7 @@ import tempfile
 
 import torch
 import transformers
-from make_model_goldens import DTYPES, PRECISION, SENSITIVITY, distance, write_json
+from make_model_goldens import DTYPES, PRECISION, SENSITIVITY, distance, run, write_json
 from safetensors.torch import load_file, save_file
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "encoders"
@@ -257,6 +256,7 @@ def make(case, report):
     save_file(golden, folder / "golden.safetensors")
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print(f"{case.name}: {size} bytes, f32 is {error:.1e} from f64", flush=True)
+    return size
 
 
 def check(case):
@@ -268,19 +268,5 @@ def check(case):
     assert error < PRECISION, f"{case.name}: the stored vectors are {error:.3g} from those of transformers"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare only, write nothing")
-    parser.add_argument("--report", action="store_true", help="print the effect of each change")
-    parser.add_argument("--only", help="names of checkpoints, comma-separated")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    for case in CASES:
-        if not arguments.only or case.name in arguments.only.split(","):
-            check(case) if arguments.check else make(case, arguments.report)
-
-
 if __name__ == "__main__":
-    main()
+    run(CASES, make, check, __doc__)

@@ -410,8 +410,9 @@ def check(case):
     assert error < PRECISION, f"{case.name}: the stored logits are {error:.3g} from those of transformers"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def run(cases, make, check, doc):
+    """Makes or checks the cases that the command line asks for."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare only, write nothing")
     parser.add_argument("--report", action="store_true", help="print the effect of each change")
     parser.add_argument("--only", help="names of checkpoints, comma-separated")
@@ -419,7 +420,11 @@ def main():
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    cases = [case for case in CASES if not arguments.only or case.name in arguments.only.split(",")]
+    names = [case.name for case in cases]
+    chosen = arguments.only.split(",") if arguments.only else names
+    if unknown := sorted(set(chosen) - set(names)):
+        parser.error(f"--only must name checkpoints among {', '.join(names)}, got {', '.join(unknown)}")
+    cases = [case for case in cases if case.name in chosen]
     if arguments.check:
         for case in cases:
             check(case)
@@ -428,4 +433,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(CASES, make, check, __doc__)
