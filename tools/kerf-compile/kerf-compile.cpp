@@ -63,6 +63,7 @@ static cl::opt<bool> verifyNumerics("verify-numerics", cl::cat(category),
                                              "first op or dispatch that diverges"));
 static cl::opt<bool> verbose("v", cl::desc("List what the checkpoint says without effect"), cl::cat(category));
 static cl::opt<bool> quiet("quiet", cl::desc("Say nothing but errors"), cl::cat(category));
+static cl::alias quietShort("q", cl::desc("The same as --quiet"), cl::aliasopt(quiet), cl::cat(category));
 static cl::opt<std::string> logFile("log-jsonl", cl::value_desc("file"), cl::cat(category),
                                     cl::desc("Write each event as a line of JSON (-: standard output)"));
 
