@@ -10,7 +10,7 @@ bin=build/release/bin
 echo "== set up and build"
 tools/setup.sh
 cmake --preset release
-cmake --build --preset release --target kerf-compile kerf-run kerf-bench kerf-inspect
+cmake --build --preset release --target kerf-compile kerf-runtime
 
 echo "== compile $model"
 "$bin/kerf-compile" "$model" -o "$out"

@@ -27,10 +27,11 @@ done
 shift $((OPTIND - 1))
 query=${1:-how can I keep food from going bad?}
 
-for tool in kerf-compile kerf-run; do
-  [ -x "$bin/$tool" ] || { echo "search.sh: $bin/$tool must be built first: cmake --preset release && cmake --build --preset release" >&2; exit 1; }
-done
 mkdir -p "$work"
+echo "== build Kerf"
+tools/setup.sh
+cmake --preset release >"$work/kerf.log"
+cmake --build --preset release --target kerf-compile kerf-runtime >>"$work/kerf.log"
 if [ -z "$model" ]; then
   model=$work/all-MiniLM-L6-v2
   if [ ! -f "$model/model.safetensors" ]; then
