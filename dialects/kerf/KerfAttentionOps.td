@@ -80,7 +80,8 @@ def Kerf_RopeAppendOp : Kerf_Op<"rope_append",
   let description = [{
     `input` has the columns `[queries | keys | values]`. Equals slicing them, `kerf.rms_norm` of each query head by
     `query_scale` and of each key head by `key_scale` where given, `kerf.rope` of queries and keys by `table` where
-    given, and `kerf.kv_append`, with nothing rounded between. Yields the queries.
+    given, and `kerf.kv_append`, with nothing rounded between. Yields the queries. The name is of what it does for most
+    models; one with learned positions has no `table`, and then nothing is rotated.
 
     - C1: `group` names a `kerf.kv_group`, `plane` is one of its planes.
     - C2: `input` has `query columns + 2 * heads * head_dim` columns, `init` the query columns.
