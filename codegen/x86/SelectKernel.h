@@ -25,7 +25,7 @@ struct Launch {
   /// What counts its rows.
   Extent rows = Extent::Tokens;
   /// The first operand that is no memory, if there is one: no slot, result, weight, work list or array of the step.
-  mlir::Value unplanned;
+  mlir::Value unplanned = {};
 };
 
 /// The launch of `op`. `workLists` are those of the program; lists that it does not have yet are added.
