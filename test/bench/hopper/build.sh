@@ -49,6 +49,7 @@ for causal in 0 1; do
     compile attention_sm90 sm_90a 87 CAUSAL="$causal" OVERLAP="$overlap"
   done
 done
+compile attention_decode sm_90 87 BLOCKS=2
 for variant in "1 4 8 4" "2 4 8 2" "2 2 8 4" "4 2 8 2" "4 1 8 4" "2 4 16 1" "2 2 16 2" "4 2 16 1" "1 8 16 1" \
     "1 4 16 2" "2 2 4 8"; do
   read -r rows unroll warps blocks <<<"$variant"

@@ -2,7 +2,7 @@
 
 Times are medians over rounds of graph replays whose launches rotate among inputs of more than twice the L2; `x peer`
 is the peer's time over ours in the same round (above 1: ours is faster), with its least and greatest value.
-Usage: run.py [ceilings] [gemm] [small] [attention] [product] [w4] [chain]
+Usage: run.py [ceilings] [gemm] [small] [attention] [cache] [product] [w4] [chain]
 """
 
 import ctypes
@@ -264,6 +264,59 @@ def run_attention():
                     ours, 16, flops, "TFLOP/s")
 
 
+def run_cache():
+    """One token for each sequence over a cache in pages, in any order; PyTorch's over rows one after another."""
+    kernel = Kernel("attention_decode-2.cubin", "attention", 128)
+    sms = torch.cuda.get_device_properties(0).multi_processor_count
+    for batch, heads, kv, length in [(1, 32, 8, 2048), (1, 32, 8, 32768), (8, 32, 8, 4096), (64, 32, 8, 2048),
+                                     (256, 32, 8, 500), (16, 32, 32, 2048), (16, 64, 8, 8000)]:
+        pages = -(-length // 64)
+        sets = max(2, -(-3 * L2 // (batch * kv * length * 512)))
+        data = []
+        for _ in range(sets):
+            k, v = normal(batch * pages, kv, 64, 128), normal(batch * pages, kv, 64, 128)
+            table = torch.randperm(batch * pages, device="cuda").view(batch, pages).int()
+            rows = [t[table.long()].transpose(1, 2).reshape(batch, kv, pages * 64, 128)[:, :, :length].contiguous()
+                    for t in (k, v)]
+            q = normal(batch, heads, 1, 128)
+            data.append((q, k, v, table, rows, torch.empty_like(q)))
+        lengths = torch.full((batch,), length, device="cuda", dtype=torch.int32)
+        q, (k, v) = data[0][0].float(), [t.float().repeat_interleave(heads // kv, 1) for t in data[0][4]]
+        reference = torch.softmax(q @ k.transpose(2, 3) / 128**0.5, -1) @ v
+        del q, k, v
+
+        def sdpa(i, backend):
+            q, _, _, _, (k, v), _ = data[i % sets]
+            with sdpa_kernel(backend):
+                return F.scaled_dot_product_attention(q, k, v, enable_gqa=heads != kv)
+
+        peers = []
+        for backend in (SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.MATH):
+            try:
+                sdpa(0, backend)
+                peers.append(("peer " + backend.name.lower(), lambda i, b=backend: sdpa(i, b), 0.0))
+            except RuntimeError:
+                print(backend.name, "does not take one query of", heads, "heads over", kv)
+        ours = peers[1:2]
+        most = max(1, min(pages, 64, sms * 2 // (batch * kv)))
+        for splits in sorted({most, max(1, most // 2)}):
+            parts = torch.empty(batch * heads * splits * 130, device="cuda")
+            arrived = torch.zeros(batch * kv, device="cuda", dtype=torch.int32)
+
+            def run(i, splits=splits, parts=parts, arrived=arrived):
+                q, k, v, table, _, out = data[i % sets]
+                kernel(batch * kv * splits, q, k, v, table, lengths, out, parts, arrived, u32(heads), u32(kv),
+                       u32(pages), u32(splits), f32(1.4426950408889634 / 128**0.5))
+            for _ in range(2):  # the counters are back at zero after the first
+                data[0][5].fill_(float("nan"))
+                run(0)
+                torch.cuda.synchronize()
+            ours.append((f"attention_decode, {splits} parts", run, error(data[0][5], reference)))
+        compare(f"cache {batch}x{heads}/{kv}x{length}", peers[0][1], ours, max(sets, 32), batch * kv * length * 512e-3,
+                "GB/s")
+        del data, ours
+
+
 DECODE = [(1, 4, 8, 4), (2, 4, 8, 2), (2, 2, 8, 4), (4, 2, 8, 2), (4, 1, 8, 4), (2, 4, 16, 1), (2, 2, 16, 2),
           (4, 2, 16, 1), (1, 8, 16, 1), (1, 4, 16, 2), (2, 2, 4, 8)]
 
@@ -407,9 +460,9 @@ def ceilings():
 
 print(torch.cuda.get_device_name(0), "| PyTorch", torch.__version__, flush=True)
 torch.backends.cuda.matmul.allow_tf32 = False
-for part in sys.argv[1:] or ["ceilings", "gemm", "small", "attention", "product", "w4", "chain"]:
+for part in sys.argv[1:] or ["ceilings", "gemm", "small", "attention", "cache", "product", "w4", "chain"]:
     try:
         {"ceilings": ceilings, "gemm": run_gemm, "small": run_small, "attention": run_attention, "product": run_product,
-         "w4": run_w4, "chain": run_chain}[part]()
+         "cache": run_cache, "w4": run_w4, "chain": run_chain}[part]()
     except Exception as e:
         print(part, "failed:", repr(e), flush=True)
