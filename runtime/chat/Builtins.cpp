@@ -60,7 +60,7 @@ int64_t integerArgument(const Arguments &arguments, size_t index, std::string_vi
 }
 
 // What can be gone through: the items of a list, the keys of a mapping, the characters of a string.
-Value::List itemsOf(const Value &value) {
+Value::List itemsOf(const Value &value, Budget &budget) {
   Value::List items;
   if (value.kind() == Kind::List)
     return value.items();
@@ -68,7 +68,7 @@ Value::List itemsOf(const Value &value) {
     for (const auto &[key, item] : value.entries())
       items.push_back(Value::string(key));
   } else if (value.isString()) {
-    return splitCharacters(value.text());
+    return splitCharacters(value.text(), budget);
   } else if (!value.isUndefined()) {
     bad("must be given a list, got " + std::string(value.kindName()));
   }
@@ -79,20 +79,21 @@ Value::List itemsOf(const Value &value) {
 // Filters
 //===----------------------------------------------------------------------===//
 
-Value lengthOf(const Value &value) {
+Value lengthOf(const Value &value, Budget &budget) {
   if (value.isString())
     return Value::integer(static_cast<int64_t>(characterStarts(value.text().bytes).size() - 1));
   if (value.kind() == Kind::Dict)
     return Value::integer(static_cast<int64_t>(value.entries().size()));
-  return Value::integer(static_cast<int64_t>(itemsOf(value).size()));
+  return Value::integer(static_cast<int64_t>(itemsOf(value, budget).size()));
 }
 
-Value entriesOf(const Value &value) {
+Value entriesOf(const Value &value, Budget &budget) {
   if (value.isUndefined())
     return Value::list({});
   if (value.kind() != Kind::Dict)
     bad("must be given a dictionary, got " + std::string(value.kindName()));
   Value::List pairs;
+  budget.spend(2 * kItemBytes * value.entries().size());
   for (const auto &[key, item] : value.entries())
     pairs.push_back(Value::list({Value::string(key), item}));
   return Value::list(std::move(pairs));
@@ -108,11 +109,15 @@ Value selected(const Value &value, const Arguments &arguments, bool byAttribute,
     test = needString(arguments.values[skip]).bytes;
   if (!test.empty() && !isTest(test))
     bad("must be given a test that Kerf renders, got '" + test + "'");
-  Arguments rest;
+  Arguments rest{.values = {}, .names = {}, .budget = arguments.budget};
   if (arguments.values.size() > skip + 1)
     rest.values.assign(arguments.values.begin() + static_cast<ptrdiff_t>(skip) + 1, arguments.values.end());
+  uint64_t each = 0;
+  for (const Value &argument : rest.values)
+    each += argument.size();
   Value::List kept;
-  for (const Value &item : itemsOf(value)) {
+  for (const Value &item : itemsOf(value, *arguments.budget)) {
+    arguments.budget->spend(each);
     const Value *found = byAttribute ? (item.isMapping() ? item.find(attribute) : nullptr) : &item;
     const Value subject = found ? *found : Value();
     if ((test.empty() ? subject.truth() : callTest(test, subject, rest)) == wanted)
@@ -121,10 +126,11 @@ Value selected(const Value &value, const Arguments &arguments, bool byAttribute,
   return Value::list(std::move(kept));
 }
 
-Value joined(const Value &value, const Text &separator) {
+Value joined(const Value &value, const Text &separator, Budget &budget) {
   Text out;
   bool first = true;
-  for (const Value &item : itemsOf(value)) {
+  for (const Value &item : itemsOf(value, budget)) {
+    budget.spend(separator.bytes.size());
     if (!first)
       out.append(separator);
     out.append(printed(item));
@@ -176,7 +182,7 @@ Text kerf::rt::chat::printed(const Value &value) {
 
 bool kerf::rt::chat::contains(const Value &container, const Value &item) {
   if (container.isString())
-    return container.text().bytes.find(needString(item).bytes) != std::string::npos;
+    return findText(container.text().bytes, needString(item).bytes) != std::string::npos;
   if (container.kind() == Kind::Dict)
     return item.isString() && container.find(item.text().bytes);
   if (container.kind() != Kind::List)
@@ -185,6 +191,7 @@ bool kerf::rt::chat::contains(const Value &container, const Value &item) {
 }
 
 Value kerf::rt::chat::callFilter(std::string_view name, const Value &value, const Arguments &arguments) {
+  Budget &budget = *arguments.budget;
   if (name == "default" || name == "d") {
     expectArguments(arguments, 0, 2, {"default_value", "boolean"});
     const Value *fallback = argument(arguments, 0, "default_value"), *boolean = argument(arguments, 1, "boolean");
@@ -201,7 +208,7 @@ Value kerf::rt::chat::callFilter(std::string_view name, const Value &value, cons
     if (width > 16)
       bad("must be given an indent of at most 16, got " + std::to_string(width));
     Text out;
-    appendJson(value, width, 0, out);
+    appendJson(value, width, 0, out, budget);
     return Value::string(std::move(out));
   }
   if (name == "trim") {
@@ -211,14 +218,14 @@ Value kerf::rt::chat::callFilter(std::string_view name, const Value &value, cons
   if (name == "join") {
     expectArguments(arguments, 0, 1, {"d"});
     const Text *separator = stringArgument(arguments, 0, "d");
-    return joined(value, separator ? *separator : Text());
+    return joined(value, separator ? *separator : Text(), budget);
   }
   if (name == "replace") {
     expectArguments(arguments, 2, 3, {"old", "new", "count"});
     const Text *from = stringArgument(arguments, 0, "old"), *to = stringArgument(arguments, 1, "new");
     if (!from || !to)
       bad("must be given what to replace and by what");
-    return Value::string(replaced(printed(value), *from, *to, integerArgument(arguments, 2, "count", -1)));
+    return Value::string(replaced(printed(value), *from, *to, integerArgument(arguments, 2, "count", -1), budget));
   }
   if (name == "selectattr" || name == "rejectattr")
     return selected(value, arguments, true, name == "selectattr");
@@ -227,12 +234,12 @@ Value kerf::rt::chat::callFilter(std::string_view name, const Value &value, cons
   if (name == "map") {
     expectArguments(arguments, 1, 1, {"attribute"});
     Value::List made;
-    for (const Value &item : itemsOf(value)) {
+    for (const Value &item : itemsOf(value, budget)) {
       if (arguments.names.empty()) {
         const std::string &filter = needString(arguments.values[0]).bytes;
         if (!isFilter(filter) || filter == "map")
           bad("must be given a filter that Kerf renders, got '" + filter + "'");
-        made.push_back(callFilter(filter, item, {}));
+        made.push_back(callFilter(filter, item, {.values = {}, .names = {}, .budget = &budget}));
         continue;
       }
       const Value *found = item.isMapping() ? item.find(needString(arguments.values[0]).bytes) : nullptr;
@@ -242,9 +249,9 @@ Value kerf::rt::chat::callFilter(std::string_view name, const Value &value, cons
   }
   expectArguments(arguments, 0, 0);
   if (name == "length" || name == "count")
-    return lengthOf(value);
+    return lengthOf(value, budget);
   if (name == "items")
-    return entriesOf(value);
+    return entriesOf(value, budget);
   if (name == "string")
     return Value::string(printed(value));
   if (name == "upper" || name == "lower" || name == "capitalize" || name == "title")
@@ -252,13 +259,13 @@ Value kerf::rt::chat::callFilter(std::string_view name, const Value &value, cons
   if (name == "safe")
     return value;
   if (name == "list")
-    return Value::list(itemsOf(value));
+    return Value::list(itemsOf(value, budget));
   if (name == "first" || name == "last") {
-    Value::List items = itemsOf(value);
+    Value::List items = itemsOf(value, budget);
     return items.empty() ? Value() : name == "first" ? items.front() : items.back();
   }
   if (name == "reverse") {
-    Value::List items = itemsOf(value);
+    Value::List items = itemsOf(value, budget);
     std::reverse(items.begin(), items.end());
     return Value::list(std::move(items));
   }
@@ -312,6 +319,7 @@ bool kerf::rt::chat::callTest(std::string_view name, const Value &value, const A
 }
 
 static Value callDictMethod(std::string_view name, const Value &value, const Arguments &arguments) {
+  Budget &budget = *arguments.budget;
   if (name == "get") {
     expectArguments(arguments, 1, 2);
     const Value *found = value.find(needString(arguments.values[0]).bytes);
@@ -319,9 +327,9 @@ static Value callDictMethod(std::string_view name, const Value &value, const Arg
   }
   expectArguments(arguments, 0, 0);
   if (name == "items")
-    return entriesOf(value);
+    return entriesOf(value, budget);
   if (name == "keys")
-    return Value::list(itemsOf(value));
+    return Value::list(itemsOf(value, budget));
   if (name == "values") {
     Value::List items;
     for (const auto &[key, item] : value.entries())
@@ -334,6 +342,7 @@ static Value callDictMethod(std::string_view name, const Value &value, const Arg
 Value kerf::rt::chat::callMethod(std::string_view name, const Value &value, const Arguments &arguments) {
   if (value.kind() == Kind::Dict)
     return callDictMethod(name, value, arguments);
+  Budget &budget = *arguments.budget;
   const Text &text = needString(value);
   if (name == "strip" || name == "lstrip" || name == "rstrip") {
     expectArguments(arguments, 0, 1);
@@ -342,12 +351,12 @@ Value kerf::rt::chat::callMethod(std::string_view name, const Value &value, cons
   if (name == "split") {
     expectArguments(arguments, 0, 2, {"sep", "maxsplit"});
     return Value::list(
-        splitString(text, stringArgument(arguments, 0, "sep"), integerArgument(arguments, 1, "maxsplit", -1)));
+        splitString(text, stringArgument(arguments, 0, "sep"), integerArgument(arguments, 1, "maxsplit", -1), budget));
   }
   if (name == "replace") {
     expectArguments(arguments, 2, 3);
     return Value::string(replaced(text, needString(arguments.values[0]), needString(arguments.values[1]),
-                                  integerArgument(arguments, 2, "", -1)));
+                                  integerArgument(arguments, 2, "", -1), budget));
   }
   if (name == "startswith" || name == "endswith") {
     expectArguments(arguments, 1, 1);
@@ -364,7 +373,7 @@ Value kerf::rt::chat::callMethod(std::string_view name, const Value &value, cons
     expectArguments(arguments, 1, 1);
     const std::string &part = needString(arguments.values[0]).bytes;
     if (name == "find") {
-      size_t found = text.bytes.find(part);
+      size_t found = findText(text.bytes, part);
       return Value::integer(found == std::string::npos
                                 ? -1
                                 : static_cast<int64_t>(characterStarts(text.bytes.substr(0, found)).size()) - 1);
@@ -372,17 +381,17 @@ Value kerf::rt::chat::callMethod(std::string_view name, const Value &value, cons
     if (part.empty())
       bad("must be given text that is not empty");
     int64_t count = 0;
-    for (size_t at = 0; (at = text.bytes.find(part, at)) != std::string::npos; at += part.size())
+    for (size_t at = 0; (at = findText(text.bytes, part, at)) != std::string::npos; at += part.size())
       ++count;
     return Value::integer(count);
   }
   if (name == "join") {
     expectArguments(arguments, 1, 1);
-    return joined(arguments.values[0], text);
+    return joined(arguments.values[0], text, budget);
   }
   expectArguments(arguments, 0, 0);
   if (name == "splitlines")
-    return Value::list(splitLines(text));
+    return Value::list(splitLines(text, budget));
   if (name == "upper" || name == "lower" || name == "capitalize" || name == "title")
     return Value::string(changedCase(text, name));
   bad("a string has no such method");

@@ -15,6 +15,8 @@ struct Arguments {
   std::vector<Value> values;
   /// Names of the last ones.
   std::vector<std::string> names;
+  /// Pays for what grows beyond the value and these, which the caller pays for.
+  Budget *budget;
 
   size_t positional() const { return values.size() - names.size(); }
 };

@@ -23,18 +23,16 @@ static bool isCheap(const Expr &expr) {
 }
 
 Evaluator::Evaluator(std::optional<int64_t> time, uint64_t bytes)
-    : scopes(1), time(time), bytesLeft(kMinBytes + kBytesPerByte * bytes) {}
+    : scopes(1), time(time), budget(kMinBytes + kBytesPerByte * bytes) {}
 
 void Evaluator::fail(uint32_t line, const std::string &message, ChatError::Cause cause) {
   throw ChatError(cause, line, message);
 }
 
-void Evaluator::step(uint32_t line, uint64_t bytes) {
-  if (++steps > kMaxSteps)
+void Evaluator::step(uint32_t line, uint64_t bytes, uint64_t count) {
+  if ((steps += count) > kMaxSteps)
     fail(line, "rendering must take at most " + std::to_string(kMaxSteps) + " steps");
-  if (bytes > bytesLeft)
-    fail(line, "rendering must make and read at most 64 MiB, and 64 bytes for each of the conversation");
-  bytesLeft -= bytes;
+  located(line, "", [&] { budget.spend(bytes); });
 }
 
 uint64_t Evaluator::weight(const Value &value) {
@@ -62,7 +60,7 @@ Value Evaluator::evaluate(const Expr &expr) {
   // What only passes a value on makes none; a list's item takes more room than a byte.
   bool passes = expr.op == Op::Name || expr.op == Op::Attribute || expr.op == Op::Item || expr.op == Op::Conditional ||
                 isCheap(expr);
-  step(expr.line, passes ? 0 : weight(value) * (value.isString() ? 1 : 16));
+  step(expr.line, passes ? 0 : weight(value) * (value.isString() ? 1 : sizeof(Value)));
   return value;
 }
 
@@ -103,6 +101,8 @@ Value Evaluator::compute(const Expr &expr) {
         same->second = std::move(item);
       else
         entries.emplace_back(key.text().bytes, std::move(item));
+      if (entries.size() > Value::kMaxKeys)
+        break; // which is refused below
     }
     return Value::dict(std::move(entries));
   }
@@ -162,7 +162,7 @@ void Evaluator::walk(const Expr &expr, const Value &value, const Arguments &give
 }
 
 Arguments Evaluator::arguments(const Expr &expr, size_t from) {
-  Arguments given;
+  Arguments given = noArguments();
   for (size_t i = from; i < expr.args.size(); ++i)
     given.values.push_back(evaluate(*expr.args[i]));
   given.names = expr.names;
@@ -219,7 +219,7 @@ Value Evaluator::slice(const Expr &expr) {
   Text text;
   for (int64_t i = begin; stride > 0 ? i < end : i > end; i += stride)
     if (of.isString())
-      text.append(of.text().slice(starts[i], starts[i + 1]));
+      text.append(of.text(), starts[i], starts[i + 1]);
     else
       kept.push_back(of.items()[i]);
   return of.isString() ? Value::string(std::move(text)) : Value::list(std::move(kept));

@@ -28,10 +28,12 @@ protected:
 
   [[noreturn]] static void fail(uint32_t line, const std::string &message,
                                 ChatError::Cause cause = ChatError::Cause::Template);
-  /// Pays for one step, and for what it makes or reads.
-  void step(uint32_t line, uint64_t bytes = 0);
+  /// Pays for `count` steps, and for what it makes or reads.
+  void step(uint32_t line, uint64_t bytes = 0, uint64_t count = 1);
   /// Bytes of a string, or items, that `value` holds by itself.
   static uint64_t weight(const Value &value);
+  /// For a call without arguments.
+  Arguments noArguments() { return {.values = {}, .names = {}, .budget = &budget}; }
 
   /// Calls `call`, with the line and `what` before what it complains of.
   template <typename Call> auto located(uint32_t line, const std::string &what, Call call) -> decltype(call()) {
@@ -60,7 +62,8 @@ private:
   Value range(uint32_t line, int64_t begin, int64_t end, int64_t stride);
 
   std::optional<int64_t> time;
-  uint64_t steps = 0, bytesLeft;
+  uint64_t steps = 0;
+  Budget budget;
 };
 
 } // namespace kerf::rt::chat

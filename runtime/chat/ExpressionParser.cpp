@@ -90,6 +90,7 @@ ExprPtr ExpressionParser::expression() {
   while (isName("if")) {
     ExprPtr whole = make(Op::Conditional, now().line);
     ++place;
+    chain();
     whole->args.push_back(std::move(value));
     whole->args.push_back(binary(0));
     whole->args.push_back(acceptName("else") ? expression() : nullptr);

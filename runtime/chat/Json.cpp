@@ -25,8 +25,11 @@ static void appendJsonString(const Text &text, Text &out) {
   add("\"", false);
 }
 
-void kerf::rt::chat::appendJson(const Value &value, int64_t indent, unsigned level, Text &out) {
-  auto add = [&](const std::string &bytes) { out.append(Text(bytes, false)); };
+void kerf::rt::chat::appendJson(const Value &value, int64_t indent, unsigned level, Text &out, Budget &budget) {
+  auto add = [&](const std::string &bytes) {
+    budget.spend(bytes.size());
+    out.append(Text(bytes, false));
+  };
   auto newLine = [&](unsigned at) {
     if (indent >= 0)
       add("\n" + std::string(static_cast<size_t>(indent) * at, ' '));
@@ -47,7 +50,7 @@ void kerf::rt::chat::appendJson(const Value &value, int64_t indent, unsigned lev
     for (const Value &item : value.items()) {
       add(first ? "" : comma);
       newLine(level + 1);
-      appendJson(item, indent, level + 1, out);
+      appendJson(item, indent, level + 1, out, budget);
       first = false;
     }
     if (!first)
@@ -60,7 +63,7 @@ void kerf::rt::chat::appendJson(const Value &value, int64_t indent, unsigned lev
       newLine(level + 1);
       appendJsonString(Text(key, false), out);
       add(": ");
-      appendJson(item, indent, level + 1, out);
+      appendJson(item, indent, level + 1, out, budget);
       first = false;
     }
     if (!first)

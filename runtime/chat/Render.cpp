@@ -9,6 +9,8 @@ using namespace kerf::rt::chat;
 namespace {
 
 constexpr size_t kMaxSourceBytes = 1 << 20;
+// The variable `loop` with its nine values costs each round as much as so many steps.
+constexpr uint64_t kRoundSteps = 10;
 
 Value fromUser(std::string_view given) {
   std::string valid;
@@ -120,20 +122,22 @@ private:
   Flow loop(const Node &node) {
     Value over = evaluate(*node.exprs[0]);
     step(node.line, weight(over));
-    Value::List items = located(node.line, "a loop ", [&] { return callFilter("list", over, {}).items(); });
+    if (over.kind() != Kind::List)
+      over = located(node.line, "a loop ", [&] { return callFilter("list", over, noArguments()); });
     scopes.emplace_back();
     if (node.exprs.size() > 1) {
       Value::List kept;
-      for (Value &item : items) {
+      for (const Value &item : over.items()) {
         bind(node.names, item, node.line);
         if (evaluate(*node.exprs[1]).truth())
-          kept.push_back(std::move(item));
+          kept.push_back(item);
       }
-      items = std::move(kept);
+      over = Value::list(std::move(kept));
     }
+    const Value::List &items = over.items();
     const int64_t count = static_cast<int64_t>(items.size());
     for (int64_t i = 0; i < count; ++i) {
-      step(node.line);
+      step(node.line, 0, kRoundSteps);
       scopes.back().clear();
       bind(node.names, items[i], node.line);
       scopes.back()["loop"] = Value::dict({{"index0", Value::integer(i)},

@@ -3,19 +3,32 @@
 #include "runtime/tokenizer/Utf8.h"
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
+#include <unordered_set>
 
 using namespace kerf::rt;
 using namespace kerf::rt::chat;
 
-// Items of a list that is made of a string: each costs a hundred times its byte.
+// Items of a list that is made of a string.
 static constexpr size_t kMaxParts = 100'000;
+// What finding something that is replaced takes as long as copying, in bytes.
+static constexpr size_t kMatchBytes = 16;
 
 [[noreturn]] static void bad(const std::string &message) { throw std::invalid_argument(message); }
 
-static void expectParts(size_t count) {
+// Pays for one more, the `count`th.
+static void expectPart(size_t count, Budget &budget) {
   if (count > kMaxParts)
     bad("must make at most " + std::to_string(kMaxParts) + " items of a string");
+  budget.spend(kItemBytes);
+}
+
+// std::string::find may take as many steps as both lengths multiplied.
+size_t kerf::rt::chat::findText(const std::string &text, const std::string &part, size_t from) {
+  const void *found =
+      from > text.size() ? nullptr : memmem(text.data() + from, text.size() - from, part.data(), part.size());
+  return found ? static_cast<size_t>(static_cast<const char *>(found) - text.data()) : std::string::npos;
 }
 
 std::vector<size_t> kerf::rt::chat::characterStarts(std::string_view text) {
@@ -26,12 +39,13 @@ std::vector<size_t> kerf::rt::chat::characterStarts(std::string_view text) {
   return starts;
 }
 
-Value::List kerf::rt::chat::splitCharacters(const Text &text) {
+Value::List kerf::rt::chat::splitCharacters(const Text &text, Budget &budget) {
   Value::List characters;
   std::vector<size_t> starts = characterStarts(text.bytes);
-  expectParts(starts.size());
-  for (size_t i = 0; i + 1 < starts.size(); ++i)
+  for (size_t i = 0; i + 1 < starts.size(); ++i) {
+    expectPart(i + 1, budget);
     characters.push_back(Value::string(text.slice(starts[i], starts[i + 1])));
+  }
   return characters;
 }
 
@@ -39,10 +53,15 @@ Value::List kerf::rt::chat::splitCharacters(const Text &text) {
 static bool isPythonSpace(char32_t c) { return isWhiteSpace(c) || (c >= 0x1C && c <= 0x1F); }
 
 Text kerf::rt::chat::stripped(const Text &text, const Text *characters, bool left, bool right) {
+  std::unordered_set<char32_t> wanted;
+  for (size_t i = 0; characters && i < characters->bytes.size();) {
+    const auto character = readUtf8(std::string_view(characters->bytes).substr(i));
+    wanted.insert(character.codePoint);
+    i += character.length;
+  }
   auto goes = [&](size_t begin, size_t end) {
-    std::string_view character = std::string_view(text.bytes).substr(begin, end - begin);
-    return characters ? characters->bytes.find(character) != std::string::npos
-                      : isPythonSpace(readUtf8(character).codePoint);
+    const char32_t c = readUtf8(std::string_view(text.bytes).substr(begin, end - begin)).codePoint;
+    return characters ? wanted.count(c) != 0 : isPythonSpace(c);
   };
   std::vector<size_t> starts = characterStarts(text.bytes);
   size_t first = 0, last = starts.size() - 1;
@@ -53,15 +72,16 @@ Text kerf::rt::chat::stripped(const Text &text, const Text *characters, bool lef
   return text.slice(starts[first], starts[last]);
 }
 
-Value::List kerf::rt::chat::splitString(const Text &text, const Text *separator, int64_t most) {
+Value::List kerf::rt::chat::splitString(const Text &text, const Text *separator, int64_t most, Budget &budget) {
   Value::List parts;
   if (separator) {
     if (separator->bytes.empty())
       bad("must be given a separator that is not empty");
     size_t done = 0;
-    for (size_t found; most != 0 && (found = text.bytes.find(separator->bytes, done)) != std::string::npos; --most) {
+    for (size_t found; most != 0 && (found = findText(text.bytes, separator->bytes, done)) != std::string::npos;
+         --most) {
       parts.push_back(Value::string(text.slice(done, found)));
-      expectParts(parts.size());
+      expectPart(parts.size(), budget);
       done = found + separator->bytes.size();
     }
     parts.push_back(Value::string(text.slice(done, text.bytes.size())));
@@ -84,33 +104,34 @@ Value::List kerf::rt::chat::splitString(const Text &text, const Text *separator,
     while (i < count && !space(i))
       ++i;
     parts.push_back(Value::string(text.slice(starts[begin], starts[i])));
-    expectParts(parts.size());
+    expectPart(parts.size(), budget);
   }
   return parts;
 }
 
-Value::List kerf::rt::chat::splitLines(const Text &text) {
+Value::List kerf::rt::chat::splitLines(const Text &text, Budget &budget) {
   Value::List lines;
   for (size_t begin = 0; begin < text.bytes.size();) {
     size_t end = std::min(text.bytes.find_first_of("\n\r", begin), text.bytes.size());
     lines.push_back(Value::string(text.slice(begin, end)));
-    expectParts(lines.size());
+    expectPart(lines.size(), budget);
     begin = end + 1 + (text.bytes.compare(end, 2, "\r\n") == 0);
   }
   return lines;
 }
 
-Text kerf::rt::chat::replaced(const Text &text, const Text &from, const Text &to, int64_t most) {
+Text kerf::rt::chat::replaced(const Text &text, const Text &from, const Text &to, int64_t most, Budget &budget) {
   if (from.bytes.empty())
     bad("must be given text to replace that is not empty");
   Text out;
   size_t done = 0;
-  for (size_t found; most != 0 && (found = text.bytes.find(from.bytes, done)) != std::string::npos; --most) {
-    out.append(text.slice(done, found));
+  for (size_t found; most != 0 && (found = findText(text.bytes, from.bytes, done)) != std::string::npos; --most) {
+    budget.spend(to.bytes.size() + kMatchBytes);
+    out.append(text, done, found);
     out.append(to);
     done = found + from.bytes.size();
   }
-  out.append(text.slice(done, text.bytes.size()));
+  out.append(text, done, text.bytes.size());
   return out;
 }
 

@@ -41,6 +41,8 @@ Value Value::list(List items) {
 }
 
 Value Value::dict(Dict items) {
+  if (items.size() > kMaxKeys)
+    throw std::length_error("a dictionary must have at most " + std::to_string(kMaxKeys) + " keys");
   Value made(Kind::Dict);
   for (const auto &[key, item] : items)
     made.holds(item, key.size());
@@ -72,6 +74,8 @@ void Value::set(const std::string &key, Value value) const {
       item = std::move(value);
       return;
     }
+  if (dict_->size() == kMaxKeys)
+    throw std::length_error("a namespace must have at most " + std::to_string(kMaxKeys) + " attributes");
   dict_->emplace_back(key, std::move(value));
 }
 
@@ -95,6 +99,15 @@ bool Value::truth() const {
   return false;
 }
 
+// Entries in the order of their keys, so that equality takes no search for each.
+static std::vector<const std::pair<std::string, Value> *> byKey(const Value::Dict &dict) {
+  std::vector<const std::pair<std::string, Value> *> entries;
+  for (const auto &entry : dict)
+    entries.push_back(&entry);
+  std::ranges::sort(entries, {}, [](auto *entry) { return std::string_view(entry->first); });
+  return entries;
+}
+
 bool Value::operator==(const Value &other) const {
   auto isNumber = [](Kind kind) { return kind == Kind::Bool || kind == Kind::Int; };
   if (isNumber(kind_) && isNumber(other.kind_))
@@ -107,10 +120,7 @@ bool Value::operator==(const Value &other) const {
   case Kind::List:
     return *list_ == *other.list_;
   case Kind::Dict:
-    return dict_->size() == other.dict_->size() && std::all_of(dict_->begin(), dict_->end(), [&](const auto &entry) {
-             const Value *same = other.find(entry.first);
-             return same && *same == entry.second;
-           });
+    return std::ranges::equal(byKey(*dict_), byKey(*other.dict_), [](auto *a, auto *b) { return *a == *b; });
   case Kind::Namespace:
     return dict_ == other.dict_;
   default:

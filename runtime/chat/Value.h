@@ -41,19 +41,35 @@ struct Text {
   Text() = default;
   /// All of one origin.
   Text(std::string_view bytes, bool fromUser) : bytes(bytes), user(bytes.size(), char(fromUser)) {}
-  void append(const Text &other) {
-    bytes += other.bytes;
-    user += other.user;
+  void append(const Text &other) { append(other, 0, other.bytes.size()); }
+  /// Bytes [begin, end) of `other`.
+  void append(const Text &other, size_t begin, size_t end) {
+    bytes.append(other.bytes, begin, end - begin);
+    user.append(other.user, begin, end - begin);
   }
   /// Bytes [begin, end).
   Text slice(size_t begin, size_t end) const {
     Text part;
-    part.bytes.assign(bytes, begin, end - begin);
-    part.user.assign(user, begin, end - begin);
+    part.append(*this, begin, end);
     return part;
   }
   /// True if the conversation wrote any of it.
   bool anyUser() const { return user.find('\1') != std::string::npos; }
+};
+
+/// Bytes that may still be made and read, so that a template ends while there are time and memory.
+class Budget {
+public:
+  explicit Budget(uint64_t bytes) : left(bytes) {}
+  /// Throws std::length_error where that is too much.
+  void spend(uint64_t bytes) {
+    if (bytes > left)
+      throw std::length_error("rendering must make and read at most 64 MiB, and 64 bytes for each of the conversation");
+    left -= bytes;
+  }
+
+private:
+  uint64_t left;
 };
 
 /// An immutable value, except for namespaces.
@@ -65,6 +81,8 @@ public:
   using Dict = std::vector<std::pair<std::string, Value>>;
   /// Deepest nesting of lists and dictionaries: what is built is also walked and freed recursively.
   static constexpr uint32_t kMaxDepth = 64;
+  /// Most keys of a dictionary or a namespace, which are searched one by one.
+  static constexpr size_t kMaxKeys = 256;
 
   Value() = default;
   static Value none() { return Value(Kind::None); }
@@ -73,7 +91,7 @@ public:
   static Value string(Text value);
   /// Template text.
   static Value string(std::string_view value) { return string(Text(value, false)); }
-  /// Throws std::length_error where that is too deep, as do the next two.
+  /// Throws std::length_error where that is too deep or has too many keys, as do the next two.
   static Value list(List items);
   static Value dict(Dict items);
   static Value makeNamespace(Dict items);

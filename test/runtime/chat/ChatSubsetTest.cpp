@@ -142,7 +142,8 @@ TEST(ChatSubset, hostile_templates_end) {
   const std::string deep(100'000, '('), brackets(100'000, '['), minus = "{{ " + std::string(100'000, '-') + "1 }}";
   expectError("{{ " + deep + " }}", "nesting must be at most 64 deep");
   expectError("{{ " + brackets + " }}", "nesting must be at most 64 deep");
-  std::string nots, ifs, chain = "{{ 1", filters = "{{ 'a'", attributes = "{{ a", conditions = "{{ 1";
+  std::string nots, ifs, choices = "{{ 1", keys, attributesSet, chain = "{{ 1", filters = "{{ 'a'", attributes = "{{ a",
+                         conditions = "{{ 1";
   for (int i = 0; i < 50'000; ++i) {
     nots += "not ";
     ifs += "{% if 1 %}";
@@ -150,6 +151,9 @@ TEST(ChatSubset, hostile_templates_end) {
     filters += "|trim";
     attributes += ".a";
     conditions += " if 1 else 1";
+    choices += " if 1";
+    keys += "'" + std::to_string(i) + "': 1,";
+    attributesSet += i > 1000 ? "" : "{% set n.a" + std::to_string(i) + " = 1 %}";
   }
   expectError(minus, "nesting must be at most 64 deep");
   expectError("{{ " + nots + "1 }}", "nesting must be at most 64 deep");
@@ -158,6 +162,9 @@ TEST(ChatSubset, hostile_templates_end) {
   expectError(chain + " }}", "a tag must have at most 256 operators");
   expectError(filters + " }}", "a tag must have at most 256 operators");
   expectError(attributes + " }}", "a tag must have at most 256 operators");
+  expectError(choices + " }}", "a tag must have at most 256 operators");
+  expectError("{{ {" + keys + "} }}", "a dictionary must have at most 256 keys");
+  expectError("{% set n = namespace() %}" + attributesSet, "a namespace must have at most 256 attributes");
   const std::string many = "{% set r = range(2000) %}{% for a in r %}{% for b in r %}";
   expectError(many + "{% endfor %}{% endfor %}", "rendering must take at most 1000000 steps");
   expectError("{% set n = namespace(t='xx') %}{% for a in range(99) %}{% set n.t = n.t + n.t %}{% endfor %}",
@@ -176,6 +183,18 @@ TEST(ChatSubset, hostile_templates_end) {
   expectError("{% set n = namespace(t='x') %}{% for a in range(18) %}{% set n.t = n.t + n.t %}{% endfor %}"
               "{{ n.t | list | length }}",
               "at most 100000 items of a string");
+  // What a call makes or compares beyond its arguments is paid for while it does so: none of these takes a second.
+  const std::string million = "{% set n = namespace(t='a', u=[1]) %}{% for a in range(20) %}{% set n.t = n.t + n.t %}"
+                              "{% endfor %}{% for a in range(14) %}{% set n.u = n.u + n.u %}{% endfor %}";
+  for (const char *bomb : {"{{ n.t.replace('a', n.t) }}", "{{ n.u | map('string') | join(n.t) }}",
+                           "{{ n.t.join(n.u) }}", "{{ range(99999) | select('in', range(99999)) | list }}",
+                           "{% for a in range(3) %}{% set n.u = n.u + n.u %}{% endfor %}{% for a in range(30) %}{% set "
+                           "n.u = [n.u] %}{% endfor %}{{ n.u | tojson(indent=16) }}",
+                           "{% set s = n.t[:99999] %}{{ [s, s, s, s, s, s] | map('list') | list }}",
+                           "{% for a in range(6) %}{{ n.t[:99999].split('a') | length }}{% endfor %}"})
+    expectError(million + bomb, "must make and read at most 64 MiB");
+  // Searches are linear: 2^19 places for 2^18 bytes that nearly are there, and 2^20 characters stripped of one of 2^20.
+  EXPECT_EQ(rendered(million + "{{ (n.t[:262144] ~ 'b') in n.t[:524288] }}{{ (n.t ~ 'b').strip(n.t) }}"), "Falseb");
   expectError(std::string(2 << 20, 'x'), "at most 1048576 bytes of UTF-8");
   expectError("\xff", "bytes of UTF-8");
 }

@@ -1,22 +1,39 @@
 """Stops kerf-compile with a signal at moments drawn at random over the whole compilation, into an empty directory and into
 one that holds another compilation of the model. Says whether ever a file was missing, half, or older than its siblings.
 
-interrupt.py SIGNAL MOMENTS COMMAND... (COMMAND's last argument is the output directory)
+interrupt.py [--seed N] SIGNAL MOMENTS COMMAND... (COMMAND's last argument is the output directory)
+
+The moments are drawn from the seed, which is printed first; how far the compilation is then depends on the machine.
 """
+import argparse
 import hashlib
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
-number, moments, command = getattr(signal, sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+parser = argparse.ArgumentParser()
+parser.add_argument("--seed", type=int, default=random.randrange(2**32))
+parser.add_argument("signal", choices=["SIGINT", "SIGTERM", "SIGKILL"])
+parser.add_argument("moments", type=int)
+parser.add_argument("command", nargs=argparse.REMAINDER)
+arguments = parser.parse_args()
+number, moments, command, seed = getattr(signal, arguments.signal), arguments.moments, arguments.command, arguments.seed
 output = command[-1]
 older = output + ".older"
-seed = random.randrange(2**32)
 draw = random.Random(seed)
+print(f"seed {seed}", flush=True)
+
+
+# A build that replaces the program meanwhile makes other files: that must not look like half ones.
+def program():
+    found = os.stat(shutil.which(command[0]))
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+tested = program()
 
 
 def contents(directory):
@@ -39,6 +56,8 @@ def run(delay, before=None, extra=()):
     except subprocess.TimeoutExpired:
         process.send_signal(number)
         process.wait()
+    if program() != tested:
+        raise SystemExit(f"{command[0]} was replaced while it was tested: test it again")
     return process.returncode, contents(output)
 
 
@@ -75,4 +94,4 @@ for moment in range(moments):
     if moment % 4 == 3:
         subprocess.run(command, check=True)
         assert {name: found for name, found in contents(output).items() if not name.startswith(".")} == new, where
-print(f"stopped {'some' if stopped >= moments / 4 else stopped}, never half")
+print(f"stopped {'some' if stopped >= moments / 4 else ''} {stopped} of {moments}, never half")
