@@ -1,5 +1,6 @@
 #include "codegen/driver/Compiler.h"
 #include "codegen/VerifyKernels.h"
+#include "codegen/driver/Diagnostics.h"
 #include "codegen/driver/KernelDump.h"
 #include "codegen/driver/Outputs.h"
 #include "codegen/package/Header.h"
@@ -358,16 +359,9 @@ PhaseSummary Compiler::summarize(Phase phase) {
   auto count = [&](auto range) { return int64_t(std::distance(range.begin(), range.end())); };
   switch (phase) {
   case Phase::Import:
-  case Phase::Optimize: {
-    int64_t ops = 0, weights = count(module->getOps<WeightOp>());
-    module->walk([&](CostOpInterface) { ++ops; });
-    PhaseSummary summary{llvm::formatv("{0} ops, {1} weights", ops, weights), {{"ops", ops}, {"weights", weights}}};
-    if (phase == Phase::Import && !ignored.empty()) {
-      summary.text += llvm::formatv(", {0} keys of the checkpoint without effect (-v lists them)", ignored.size());
-      summary.counts.push_back({"ignored_keys", int64_t(ignored.size())});
-    }
-    return summary;
-  }
+    return summarizeGraph(*module, ignored.size());
+  case Phase::Optimize:
+    return summarizeGraph(*module, 0);
   case Phase::Memory: {
     DenseSet<int64_t> slots;
     module->walk([&](SlotOp slot) { slots.insert(slot.getIndex()); });

@@ -1,5 +1,6 @@
 // kerf-compile: from a Hugging Face checkpoint to libMODEL.so, MODEL.h and MODEL.kerf.
 #include "codegen/driver/Compiler.h"
+#include "codegen/driver/Diagnostics.h"
 #include "runtime/cpu/Threads.h"
 #include "tools/RegisterAll.h"
 
@@ -85,51 +86,6 @@ static std::optional<kerf::Phase> parsePhase(const cl::opt<std::string> &option)
   refuse("--" + option.ArgStr + " must be one of" + known + ", got '" + option.getValue() + "'");
 }
 
-static StringRef nameOf(DiagnosticSeverity severity) {
-  switch (severity) {
-  case DiagnosticSeverity::Error:
-    return "error";
-  case DiagnosticSeverity::Warning:
-    return "warning";
-  case DiagnosticSeverity::Note:
-    return "note";
-  case DiagnosticSeverity::Remark:
-    return "remark";
-  }
-  llvm_unreachable("every severity has a name");
-}
-
-/// Reports diagnostics: those that point into a file with its line, others in words.
-class DiagnosticPrinter : public SourceMgrDiagnosticHandler {
-public:
-  DiagnosticPrinter(llvm::SourceMgr &sources, MLIRContext &context, kerf::Progress &progress)
-      : SourceMgrDiagnosticHandler(sources, &context) {
-    setHandler([&](Diagnostic &diagnostic) {
-      // Which part of the model it is about.
-      auto part = diagnostic.getLocation()->findInstanceOf<NameLoc>();
-      const std::string text = (part ? part.getName().str() + ": " : "") + diagnostic.str();
-      progress.interrupt(nameOf(diagnostic.getSeverity()), text, [&] {
-        if (diagnostic.getLocation()->findInstanceOf<FileLineColLoc>())
-          return emitDiagnostic(diagnostic);
-        print(diagnostic);
-        for (Diagnostic &note : diagnostic.getNotes())
-          print(note);
-      });
-    });
-  }
-
-private:
-  static void print(Diagnostic &diagnostic) {
-    llvm::raw_ostream &stream = diagnostic.getSeverity() == DiagnosticSeverity::Error     ? llvm::WithColor::error()
-                                : diagnostic.getSeverity() == DiagnosticSeverity::Warning ? llvm::WithColor::warning()
-                                : diagnostic.getSeverity() == DiagnosticSeverity::Note    ? llvm::WithColor::note()
-                                                                                          : llvm::WithColor::remark();
-    if (auto name = diagnostic.getLocation()->findInstanceOf<NameLoc>())
-      stream << name.getName().getValue() << ": ";
-    stream << diagnostic << '\n';
-  }
-};
-
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   registerAsmPrinterCLOptions();
@@ -172,15 +128,13 @@ int main(int argc, char **argv) {
   if (options.threads > 1)
     context.setThreadPool(pool);
   context.loadAllAvailableDialects();
-  // A whole module beside every message would hide it.
-  context.printOpOnDiagnostic(false);
   kerf::EventLog log;
   if (!logFile.empty())
     if (llvm::Error error = log.open(logFile))
       refuse(llvm::toString(std::move(error)));
   kerf::Progress progress(llvm::errs(), quiet, log);
   llvm::SourceMgr sources;
-  DiagnosticPrinter printer(sources, context, progress);
+  kerf::DiagnosticPrinter printer(sources, context, progress);
 
   DefaultTimingManager timing;
   applyDefaultTimingManagerCLOptions(timing);

@@ -1,10 +1,12 @@
 // kerf-import: writes the module of a Hugging Face checkpoint directory.
+#include "codegen/driver/Diagnostics.h"
 #include "dialects/import/Import.h"
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/WithColor.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -36,6 +38,10 @@ static cl::opt<std::string> modelName("name", cl::desc("Name of the compiled mod
                                       cl::value_desc("name"), cl::cat(category));
 static cl::opt<bool> verbose("v", cl::desc("List the keys and tensors that have no effect, and why"),
                              cl::cat(category));
+static cl::opt<bool> quiet("quiet", cl::desc("Say nothing but errors"), cl::cat(category));
+static cl::alias quietShort("q", cl::desc("The same as --quiet"), cl::aliasopt(quiet), cl::cat(category));
+static cl::opt<std::string> logFile("log-jsonl", cl::value_desc("file"), cl::cat(category),
+                                    cl::desc("Write each event as a line of JSON (-: standard output)"));
 
 /// Writes `text` and says whether that worked: a stream destroyed with an error in it ends the process.
 static llvm::Error put(llvm::raw_fd_ostream &os, llvm::StringRef text) {
@@ -47,7 +53,7 @@ static llvm::Error put(llvm::raw_fd_ostream &os, llvm::StringRef text) {
 }
 
 /// Writes the module. A regular file appears whole or not at all.
-static llvm::Error write(mlir::ModuleOp module) {
+static llvm::Error write(mlir::ModuleOp module, Progress &progress) {
   std::string text;
   llvm::raw_string_ostream(text) << mlir::OpWithFlags(module, mlir::OpPrintingFlags().enableDebugInfo()) << '\n';
   bool isRegular = output != "-" && (!llvm::sys::fs::exists(output) || llvm::sys::fs::is_regular_file(output));
@@ -60,10 +66,12 @@ static llvm::Error write(mlir::ModuleOp module) {
   llvm::Error error = isRegular ? llvm::writeToOutput(output, whole) : direct();
   if (error)
     return importError(output + ": cannot be written: " + llvm::toString(std::move(error)));
+  if (isRegular)
+    progress.file(output);
   return llvm::Error::success();
 }
 
-static llvm::Error run(mlir::MLIRContext &mlirContext) {
+static llvm::Error run(mlir::MLIRContext &mlirContext, Progress &progress) {
   ImportOptions options;
   if (computeType.getNumOccurrences())
     options.computeType = computeType;
@@ -76,6 +84,7 @@ static llvm::Error run(mlir::MLIRContext &mlirContext) {
   if (modelName.getNumOccurrences() && modelName.empty())
     return importError("--name must not be empty");
   options.name = modelName;
+  progress.begin(Phase::Import);
   llvm::Expected<Checkpoint> checkpoint = Checkpoint::open(directory);
   if (!checkpoint)
     return checkpoint.takeError();
@@ -83,25 +92,37 @@ static llvm::Error run(mlir::MLIRContext &mlirContext) {
   auto module = importCheckpoint(mlirContext, *checkpoint, options, ignored);
   if (!module)
     return module.takeError();
+  progress.end(summarizeGraph(**module, ignored.size()));
   if (verbose)
     for (const IgnoredKey &key : ignored)
-      llvm::errs() << "ignored " << key.key << ": " << key.reason << '\n';
-  return write(**module);
+      progress.note("ignored " + key.key + ": " + key.reason);
+  return write(**module, progress);
 }
 
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(argc, argv, "Writes the kerf module of a Hugging Face checkpoint directory\n");
+  EventLog log;
+  if (!logFile.empty())
+    if (llvm::Error error = log.open(logFile)) {
+      llvm::WithColor::error() << llvm::toString(std::move(error)) << '\n';
+      return 1;
+    }
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
-  mlir::ScopedDiagnosticHandler handler(&context, [](mlir::Diagnostic &diagnostic) {
-    llvm::raw_ostream &os = diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error ? llvm::WithColor::error()
-                                                                                        : llvm::WithColor::warning();
-    os << diagnostic.str() << '\n';
-  });
-  if (llvm::Error error = run(context)) {
+  int status = 0;
+  {
+    Progress progress(llvm::errs(), quiet, log);
+    llvm::SourceMgr sources;
+    DiagnosticPrinter printer(sources, context, progress);
+    if (llvm::Error error = run(context, progress)) {
+      mlir::emitError(mlir::UnknownLoc::get(&context), llvm::toString(std::move(error)));
+      status = 1;
+    }
+  }
+  if (llvm::Error error = log.finish(status)) {
     llvm::WithColor::error() << llvm::toString(std::move(error)) << '\n';
     return 1;
   }
-  return 0;
+  return status;
 }
