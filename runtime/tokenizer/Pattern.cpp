@@ -17,9 +17,12 @@ namespace {
 
 // A pattern of a real tokenizer has a few hundred bytes.
 constexpr size_t kMaxPatternBytes = 64 << 10;
-// One match on a text of n bytes may take this many steps and n times as many: a pattern that is linear passes on any
-// text, one that backtracks exponentially does not.
-constexpr uint64_t kMatchSteps = 1'000'000, kMatchStepsPerByte = 64;
+// Steps that every place where a match could begin may take. PCRE2 counts them for each place anew, so that a search
+// over a text of n bytes may take n times as many.
+constexpr uint32_t kPlaceSteps = 1000;
+// What needs more, such as a long run of spaces, shares this many steps and so many for each byte of the text: a
+// pattern that is linear passes on any text, one that backtracks exponentially does not.
+constexpr uint64_t kMoreSteps = 1'000'000, kMoreStepsPerByte = 64;
 constexpr size_t kJitStackStart = 32 << 10, kJitStackMost = 4 << 20;
 // The interpreter, which takes over where that stack is too small, may use this much heap. In KiB.
 constexpr uint32_t kMatchHeapKiB = 256 << 10;
@@ -46,6 +49,8 @@ struct MatchScratch::State {
       orBadAlloc(pcre2_match_context_create(nullptr)), pcre2_match_context_free};
   std::unique_ptr<pcre2_jit_stack, decltype(&pcre2_jit_stack_free)> stack{
       pcre2_jit_stack_create(kJitStackStart, kJitStackMost, nullptr), pcre2_jit_stack_free};
+  // Steps beyond those of each place that are left.
+  uint64_t steps = kMoreSteps;
 };
 
 MatchScratch::MatchScratch() : state(std::make_unique<State>()) {
@@ -69,10 +74,11 @@ Pattern::Pattern(std::string_view pattern) : code(std::make_unique<Code>()) {
   std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)> context{
       orBadAlloc(pcre2_compile_context_create(nullptr)), pcre2_compile_context_free};
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+  constexpr uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT;
   int error = 0;
   PCRE2_SIZE offset = 0;
-  code->compiled.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                                     PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, context.get()));
+  code->compiled.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), kOptions, &error,
+                                     &offset, context.get()));
   if (!code->compiled)
     throw TokenizerError(TokenizerError::Cause::BadTable, "a split pattern must be a valid regular expression, got '" +
                                                               std::string(pattern.substr(0, 80)) + "': " +
@@ -85,29 +91,51 @@ Pattern::~Pattern() = default;
 Pattern::Pattern(Pattern &&) noexcept = default;
 Pattern &Pattern::operator=(Pattern &&) noexcept = default;
 
+// The first match that begins at `from` or later, as pcre2_match gives it: a count of groups, or an error.
+int Pattern::find(std::string_view text, size_t from, MatchScratch &scratch) const {
+  MatchScratch::State &state = *scratch.state;
+  // The first match that begins in [from, last].
+  auto search = [&](size_t from, size_t last, uint32_t steps, uint32_t options) {
+    pcre2_set_match_limit(state.context.get(), steps);
+    pcre2_set_offset_limit(state.context.get(), last);
+    return pcre2_match(code->compiled.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
+                       PCRE2_NO_UTF_CHECK | options, state.data.get(), state.context.get());
+  };
+  auto needsMore = [](int rc) { return rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_JIT_STACKLIMIT; };
+  if (int rc = search(from, PCRE2_UNSET, kPlaceSteps, 0); !needsMore(rc))
+    return rc;
+  // Some place needs more than all may have. Places before it are gone through once more, to find it.
+  for (size_t place = from;; place += readUtf8(text.substr(place)).length) {
+    uint32_t options = 0;
+    int rc = search(place, place, kPlaceSteps, options);
+    for (uint64_t steps = 4 * kPlaceSteps; needsMore(rc); steps *= 4) {
+      if (steps > state.steps || steps > UINT32_MAX)
+        return PCRE2_ERROR_MATCHLIMIT;
+      state.steps -= steps;
+      // The interpreter needs no stack.
+      options |= rc == PCRE2_ERROR_JIT_STACKLIMIT ? PCRE2_NO_JIT : 0;
+      rc = search(place, place, static_cast<uint32_t>(steps), options);
+    }
+    if (rc != PCRE2_ERROR_NOMATCH || place == text.size())
+      return rc;
+  }
+}
+
 std::vector<Pattern::Part> Pattern::parts(std::string_view text, MatchScratch &scratch) const {
   std::vector<Part> parts;
-  pcre2_match_context *context = scratch.state->context.get();
-  pcre2_match_data *data = scratch.state->data.get();
-  uint64_t steps = kMatchSteps + kMatchStepsPerByte * text.size();
-  pcre2_set_match_limit(context, static_cast<uint32_t>(std::min<uint64_t>(steps, UINT32_MAX)));
-
-  auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+  scratch.state->steps += kMoreStepsPerByte * text.size();
   // Where the search goes on, and where the last match ended.
   size_t from = 0, done = 0;
   bool matched = false;
   while (from <= text.size()) {
-    int rc = pcre2_match(code->compiled.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK, data, context);
-    if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-      rc = pcre2_match(code->compiled.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data,
-                       context);
+    const int rc = find(text, from, scratch);
     if (rc == PCRE2_ERROR_NOMATCH)
       break;
     if (rc < 0)
       throw TokenizerError(TokenizerError::Cause::Limit,
                            "splitting a text of " + std::to_string(text.size()) +
                                " bytes must stay within the matching limits, got: " + messageOf(rc));
-    const PCRE2_SIZE *range = pcre2_get_ovector_pointer(data);
+    const PCRE2_SIZE *range = pcre2_get_ovector_pointer(scratch.state->data.get());
     size_t begin = range[0], end = range[1];
     // A \K that a lookaround reaches through a subroutine call can do this.
     if (begin < done || end < begin || end < from)

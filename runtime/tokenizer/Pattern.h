@@ -11,7 +11,8 @@
 
 namespace kerf::rt {
 
-/// What matching needs beside the pattern: one for each thread that matches, used with any number of patterns.
+/// What matching needs beside the pattern: one for each thread that matches, used with any number of patterns. It also
+/// counts the steps that its patterns may take together, so it is made anew for each text.
 class MatchScratch {
 public:
   /// Throws `std::bad_alloc` if there is no memory.
@@ -52,6 +53,8 @@ public:
                                       MatchScratch &scratch) const;
 
 private:
+  int find(std::string_view text, size_t from, MatchScratch &scratch) const;
+
   struct Code;
   std::unique_ptr<Code> code;
 };

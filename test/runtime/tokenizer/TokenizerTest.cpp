@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <ctime>
 #include <functional>
 #include <random>
 #include <thread>
@@ -297,6 +298,47 @@ TEST(Tokenizer, runaway_pattern_is_an_error) {
     EXPECT_EQ(error.cause(), Cause::Limit);
     EXPECT_NE(std::string(error.what()).find("matching limits"), std::string::npos) << error.what();
   }
+}
+
+// No match is beyond a million steps, but there are thousands of them, in one piece or in many: together they would
+// take minutes. A few are no harm.
+TEST(Tokenizer, patterns_share_their_steps) {
+  std::string run = std::string(20, 'a') + "b", text;
+  for (int i = 0; i < 5'000; ++i)
+    text += run;
+  const std::pair<const char *, const char *> cases[] = {
+      {".+", "(a+)+$|."}, {".+", "(?:a+)+c|."}, {"a+|b", "(?:a+)+c|."}, {"a+|b", "(?:a|aa)+c|a|b"}};
+  for (auto [first, second] : cases) {
+    SCOPED_TRACE(std::string(first) + " then " + second);
+    auto buffer = edited(table(), [&](auto &t) {
+      t.pre_tokenizers[0]->pattern = first;
+      t.pre_tokenizers.insert(t.pre_tokenizers.begin() + 1, std::make_unique<schema::PreTokenizerStepT>());
+      t.pre_tokenizers[1]->pattern = second;
+    });
+    Tokenizer tokenizer(root(buffer));
+    const std::string few = run.substr(12);
+    EXPECT_EQ(tokenizer.decode(tokenizer.encode(few, false, false), false), few);
+    const clock_t begin = std::clock();
+    try {
+      tokenizer.encode(text, false, false);
+      ADD_FAILURE() << "accepted";
+    } catch (const TokenizerError &error) {
+      EXPECT_EQ(error.cause(), Cause::Limit);
+      EXPECT_NE(std::string(error.what()).find("matching limits"), std::string::npos) << error.what();
+    }
+    EXPECT_LT(double(std::clock() - begin) / CLOCKS_PER_SEC, 5.0);
+  }
+}
+
+// A long run takes more steps than a place has, and is linear all the same.
+TEST(Tokenizer, long_runs_stay_within_the_steps) {
+  auto buffer =
+      edited(table(), [](auto &t) { t.pre_tokenizers[0]->pattern = "(?:a|b)+c|(?:a|b)+|\\s*\n|\\s+(?!\\S)|\\s"; });
+  Tokenizer tokenizer(root(buffer));
+  std::string text;
+  for (int i = 0; i < 20; ++i)
+    text += std::string(5'000, "ab"[i % 2]) + (i % 3 ? "c" : "") + std::string(5'000, ' ');
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode(text, false, false), false), text);
 }
 
 TEST(Tokenizer, pattern_that_matches_backwards_is_an_error) {
