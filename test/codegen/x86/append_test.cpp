@@ -1,0 +1,134 @@
+//===- append_test.cpp - what kernels keep in the cache, and where --------===//
+#include "codegen/x86/RowKernels.h"
+#include "test/codegen/x86/CacheMemory.h"
+
+using namespace kerf::x86;
+using namespace kerf::test;
+
+namespace {
+
+const Element f32 = Element::F32, bf16 = Element::BF16, f16 = Element::F16;
+
+class Append : public VariantTest {
+protected:
+  /// The slots of a step: some rows kept at scattered places, some not.
+  static std::vector<int32_t> someSlots(int64_t rows, int64_t slots, std::mt19937 &random) {
+    std::vector<int32_t> all(slots);
+    std::iota(all.begin(), all.end(), 0);
+    std::shuffle(all.begin(), all.end(), random);
+    all.resize(rows);
+    for (int32_t &slot : all)
+      if (random() % 5 == 0)
+        slot = -1;
+    return all;
+  }
+};
+
+TEST_P(Append, KvAppendWritesItsSlotsAlone) {
+  std::mt19937 random(12);
+  for (int64_t headDim : {2, 8, 20, 64, 80})
+    for (auto [in, kept] : {std::pair(f32, f32), {f32, bf16}, {f32, f16}, {bf16, bf16}}) {
+      const KvAppendSpec spec{3, headDim, 32, in, kept};
+      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKvAppend(module, v, name, spec); });
+      const int64_t columns = 3 * headDim;
+      for (int64_t rows : {0, 1, 70}) {
+        Cache cache({3, headDim, 32, kept}, {96}, random);
+        Tensor keys(in, rows * columns), values(in, rows * columns);
+        keys.fill(random);
+        values.fill(random);
+        const auto slots = someSlots(rows, 96, random);
+        Integers slotOperand(slots);
+        Tensor expected(kept, cache.memory->count);
+        for (int64_t row = 0; row < rows; ++row)
+          for (int64_t c = 0; c < columns && slots[row] >= 0; ++c) {
+            expected.set(cache.key(slots[row], c / headDim, c % headDim), keys.get(row * columns + c));
+            expected.set(cache.value(slots[row], c / headDim, c % headDim), values.get(row * columns + c));
+          }
+        kernel({keys.data(), values.data(), slotOperand.data(), cache.memory->data()}, rows);
+        ASSERT_TRUE(cache.memory->intact());
+        ASSERT_EQ(cache.memory->bytes(), expected.bytes());
+      }
+    }
+}
+
+// The fused kernel has the bits of the single ones where nothing is rounded between them: all in f32.
+TEST_P(Append, RopeAppendEqualsItsParts) {
+  std::mt19937 random(13);
+  const int64_t queryHeads = 4, kvHeads = 2;
+  for (int64_t headDim : {2, 8, 20, 64, 96})
+    for (auto [norm, rope] : {std::pair(false, true), {true, true}, {false, false}})
+      for (auto [in, kept, out] : {std::array{f32, f32, f32}, {f32, bf16, bf16}, {bf16, f16, f32}}) {
+        const RopeAppendSpec spec{queryHeads, kvHeads, headDim, 16, in, kept, out, rope, norm, 1e-5};
+        Kernel fused(variant(), [&](auto module, auto &v, auto name) { return emitRopeAppend(module, v, name, spec); });
+        const int64_t q = queryHeads * headDim, k = kvHeads * headDim;
+        Kernel normKernel(variant(), [&](auto module, auto &v, auto name) {
+          return emitRmsNorm(module, v, name, {headDim, headDim, 1e-5, in, f32});
+        });
+        auto ropeOf = [&](int64_t columns, Element from, Element to) {
+          return Kernel(variant(), [&](auto module, auto &v, auto name) {
+            return emitRope(module, v, name, {columns, headDim, from, to});
+          });
+        };
+        Kernel queryRope = ropeOf(q, norm ? f32 : in, out), keyRope = ropeOf(k, norm ? f32 : in, f32);
+        Kernel append(variant(), [&](auto module, auto &v, auto name) {
+          return emitKvAppend(module, v, name, {kvHeads, headDim, 16, f32, kept});
+        });
+        const int64_t rows = 37;
+        Tensor input(in, rows * (q + 2 * k)), table(f32, rows * headDim), queryScale(f32, headDim),
+            keyScale(f32, headDim);
+        for (Tensor *each : {&input, &table, &queryScale, &keyScale})
+          each->fill(random);
+        // Without rotation as if all angles were zero.
+        for (int64_t i = 0; !rope && i < rows * headDim; ++i)
+          table.set(i, i % headDim < headDim / 2);
+        const auto slots = someSlots(rows, 48, random);
+        Integers slotOperand(slots);
+        Cache cache({kvHeads, headDim, 16, kept}, {48}, random);
+        Tensor output(out, rows * q);
+        std::vector<void *> operands = {input.data(), slotOperand.data(), cache.memory->data()};
+        if (rope)
+          operands.push_back(table.data());
+        if (norm)
+          operands.insert(operands.end(), {queryScale.data(), keyScale.data()});
+        operands.push_back(output.data());
+        fused(operands, rows);
+        ASSERT_TRUE(output.intact() && cache.memory->intact());
+
+        Tensor queries(in, rows * q), keys(in, rows * k), values(f32, rows * k);
+        for (int64_t row = 0; row < rows; ++row) {
+          queries.copy(input, row * (q + 2 * k), q, row * q);
+          keys.copy(input, row * (q + 2 * k) + q, k, row * k);
+          for (int64_t c = 0; c < k; ++c)
+            values.set(row * k + c, input.get(row * (q + 2 * k) + q + k + c));
+        }
+        Tensor normedQueries(f32, rows * q), normedKeys(f32, rows * k), rotatedKeys(f32, rows * k);
+        Tensor rotated(out, rows * q);
+        normKernel({queries.data(), queryScale.data(), normedQueries.data()}, rows * queryHeads);
+        normKernel({keys.data(), keyScale.data(), normedKeys.data()}, rows * kvHeads);
+        queryRope({norm ? normedQueries.data() : queries.data(), table.data(), rotated.data()}, rows);
+        keyRope({norm ? normedKeys.data() : keys.data(), table.data(), rotatedKeys.data()}, rows);
+        Cache expected({kvHeads, headDim, 16, kept}, {48}, random);
+        append({rotatedKeys.data(), values.data(), slotOperand.data(), expected.memory->data()}, rows);
+        ASSERT_EQ(output.bytes(), rotated.bytes()) << "headDim " << headDim << " norm " << norm;
+        ASSERT_EQ(cache.memory->bytes(), expected.memory->bytes());
+      }
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, Append, testing::ValuesIn(kerf::test::variantNames()),
+                         [](const auto &info) { return std::string(info.param); });
+
+TEST(CacheLayout, CoversThePageOnce) {
+  for (const CacheLayout &layout : {CacheLayout{3, 20, 32, bf16}, CacheLayout{1, 64, 16, f32}}) {
+    std::vector<int> met(layout.pageBytes() / bytesOf(layout.element));
+    for (int64_t head = 0; head < layout.kvHeads; ++head)
+      for (int64_t position = 0; position < layout.pageSize; ++position)
+        for (int64_t d = 0; d < layout.headDim; ++d) {
+          ++met.at(layout.keyIndex(head, position, d));
+          ++met.at(layout.valueIndex(head, position, d));
+        }
+    EXPECT_LE(*std::max_element(met.begin(), met.end()), 1);
+    EXPECT_EQ(layout.headBytes() % 64, 0);
+  }
+}
+
+} // namespace
