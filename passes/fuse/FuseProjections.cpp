@@ -114,7 +114,7 @@ public:
       bool read = llvm::any_of(users.getUsers(weight), [](Operation *user) { return !user->use_empty(); });
       if (read)
         continue;
-      for (Operation *user : llvm::make_early_inc_range(llvm::to_vector(users.getUsers(weight))))
+      for (Operation *user : users.getUsers(weight))
         user->erase();
       symbols.erase(weight);
     }
