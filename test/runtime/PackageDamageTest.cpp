@@ -3,8 +3,8 @@
 #include "test/fuzz/Fuzz.h"
 #include "test/runtime/fake/Fixture.h"
 
-#include <chrono>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <random>
 
@@ -174,7 +174,7 @@ std::string build(const std::function<void(flatbuffers::FlatBufferBuilder &, sch
 }
 
 TEST_F(PackageDamageTest, ListsSharedByManyTables) {
-  const auto begin = std::chrono::steady_clock::now();
+  const std::clock_t begin = std::clock();
   // 100,000 weights with the same 100,000 sources: a file of 5 MB that would take 10^10 looks.
   const std::string sources = build([](auto &builder, auto &, auto &weights, auto &) {
     auto text = builder.CreateString("w");
@@ -193,7 +193,7 @@ TEST_F(PackageDamageTest, ListsSharedByManyTables) {
   });
   EXPECT_EQ(open(withManifest(slots, slots.size() + 64)), KERF_BAD_ARTIFACT);
   EXPECT_TRUE(says("manifest is not a valid flatbuffer")) << error.message;
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
+  EXPECT_LT(double(std::clock() - begin) / CLOCKS_PER_SEC, 30);
 }
 
 } // namespace
