@@ -36,6 +36,11 @@ if "kerf-opt" not in config.available_features:  # a build of the runtime alone
 if not any(feature.startswith("kerf-fuzz-") for feature in config.available_features):
     config.excludes.append("fuzz")
 
+# Unsupported with it: what loads libkerf.so into a program without the sanitizer, what repeats for long what other tests
+# do once, and what spends its time in kernels, which no sanitizer sees.
+if config.kerf_sanitize:
+    config.available_features.add("sanitizer")
+
 # What the machine has beyond the build: a test that requires a missing feature is skipped.
 def has_cpu_flag(flag):
     try:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up, builds and runs all tests; the last line says how many passed, failed and were skipped.
-# Usage: test/run.sh [preset...]   (release, debug, asan, fuzz, tsan; release if none is given; counts are added up)
+# Usage: test/run.sh [preset...]   (release, debug, asan, tsan; release if none is given; counts are added up)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- release

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Runs fuzz targets one after another and reports executions, coverage and findings; fails if there are any.
 # Usage: test/fuzz/run.sh [seconds for each] [target…]   (20 seconds and all targets if not given)
-# What is learned stays in build/fuzz/corpus for the next run; the input of a finding in build/fuzz/findings.
+# What is learned stays in build/asan/corpus for the next run; the input of a finding in build/asan/findings.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-20}
 shift || true
-build=${KERF_FUZZ_BUILD:-build/fuzz}
+build=${KERF_FUZZ_BUILD:-build/asan}
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || for source in test/fuzz/*.cpp; do targets+=("$(basename "$source" .cpp)"); done
 for target in "${targets[@]}"; do
   [ -x "$build/bin/kerf-fuzz-$target" ] || {
-    echo "kerf-fuzz-$target is not built: cmake --preset fuzz && cmake --build --preset fuzz" >&2
+    echo "kerf-fuzz-$target is not built: cmake --preset asan && cmake --build --preset asan --target kerf-fuzzers" >&2
     exit 2
   }
 done

@@ -83,10 +83,6 @@ TEST(SanitizerTest, RaceOfTwoThreads) {
 
 } // namespace
 
-// Otherwise a race is reported and the program goes on.
-extern "C" const char *__tsan_default_options();
-const char *__tsan_default_options() { return "halt_on_error=1"; }
-
 int main(int count, char **arguments) {
   testing::InitGoogleTest(&count, arguments);
   GTEST_FLAG_SET(death_test_style, "threadsafe"); // a fork of a program with threads would not have them
