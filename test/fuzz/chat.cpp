@@ -8,9 +8,6 @@
 using namespace kerf::rt;
 using kerf::fuzz::must;
 
-// AddressSanitizer goes through the whole rest of a text at each search in it, which makes linear searches quadratic.
-extern "C" const char *__asan_default_options() { return "intercept_memmem=0"; }
-
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const std::string_view source(reinterpret_cast<const char *>(data), size);
   // U+10FFFD, so that a byte of it tells who wrote it where the template has none and no escapes.
