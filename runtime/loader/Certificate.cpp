@@ -38,6 +38,10 @@ CertificateTerms certificateTerms(const Package &package) {
     for (const schema::Result *result : *program->results())
       needs.results.push_back(resultBytes(uint32_t(result->kind()), result->columns()));
     needs.workLists = program->work_lists() ? program->work_lists()->size() : 0;
+    bool whole = false;
+    for (uint32_t i = 0; i < needs.workLists; ++i)
+      whole |= program->work_lists()->Get(i)->ahead() != 0;
+    terms.wholeTexts = (terms.wholeTexts || terms.programs.empty()) && whole;
     terms.programs.push_back(std::move(needs));
     terms.dispatches += program->dispatches();
   }
@@ -63,14 +67,16 @@ Ceilings resolveCeilings(const CertificateTerms &terms, uint32_t threads, const 
          ", ", c.sequences, " and ", c.logitRows);
   c.logitRows = std::min(c.logitRows, c.tokens);
   c.pages = options.kv_pages;
+  c.wholeTexts = terms.wholeTexts;
   // Items of one sequence are full but for the last: sum of ceil(rows / tile) over at most `active` sequences.
   const uint64_t active = std::min(c.tokens, c.sequences), tile = terms.attentionTile;
   c.workItems = uint32_t(std::min<uint64_t>(c.tokens, (c.tokens + active * (tile - 1)) / tile));
   for (const kerf_cache_group &group : terms.groups) {
     const uint64_t perSequence = (uint64_t(c.context) + group.page_size - 1) / group.page_size;
-    const uint64_t pages = options.kv_pages ? options.kv_pages : perSequence * c.sequences;
+    const uint64_t full = perSequence * c.sequences;
+    const uint64_t pages = full > uint64_t(INT32_MAX) ? full : groupSizes(group, c).pages;
     // A slot index, page * page_size + offset, is an int32.
-    if (pages * group.page_size > uint64_t(INT32_MAX) || perSequence * c.sequences > uint64_t(INT32_MAX))
+    if (full > uint64_t(INT32_MAX) || pages * group.page_size > uint64_t(INT32_MAX))
       fail(KERF_BAD_ARGUMENT, "KV pages times page size must be at most ", INT32_MAX, ", got ", pages, " times ",
            group.page_size, "; lower max_sequences, context or kv_pages");
   }
@@ -79,7 +85,14 @@ Ceilings resolveCeilings(const CertificateTerms &terms, uint32_t threads, const 
 
 GroupSizes groupSizes(const kerf_cache_group &group, const Ceilings &ceilings) {
   const uint32_t perSequence = uint32_t((uint64_t(ceilings.context) + group.page_size - 1) / group.page_size);
-  return {perSequence, ceilings.pages ? ceilings.pages : perSequence * ceilings.sequences};
+  if (ceilings.pages)
+    return {perSequence, ceilings.pages};
+  const uint32_t full = perSequence * ceilings.sequences;
+  if (!ceilings.wholeTexts)
+    return {perSequence, full};
+  // Pages of one text are full but for the last: sum of ceil(rows / page) over at most `active` texts.
+  const uint64_t active = std::min(ceilings.tokens, ceilings.sequences), page = group.page_size;
+  return {perSequence, uint32_t(std::min<uint64_t>(full, (ceilings.tokens + active * (page - 1)) / page))};
 }
 
 std::array<int64_t, KERF_EXTENT_COUNT> largestExtents(const Ceilings &c) {

@@ -28,6 +28,7 @@ struct CertificateTerms {
   uint32_t dispatches = 0;  ///< of all programs
   uint32_t vocabulary = 0;
   uint32_t context = 0;
+  bool wholeTexts = false; ///< every program takes texts as a whole: between steps no keys are kept
 };
 
 /// Stack that a pool thread touches before and beside a kernel: start-up, thread-local storage, pthreadpool's frames.
@@ -44,6 +45,7 @@ inline constexpr uint64_t kMostBytes = uint64_t(1) << 60;
 /// A plan's ceilings with defaults filled in.
 struct Ceilings {
   uint32_t tokens, sequences, context, logitRows, pages, workItems, threads;
+  bool wholeTexts;
 };
 
 /// Sizes of the step arrays, in elements; shared by certificate and allocation.
@@ -58,7 +60,8 @@ CertificateTerms certificateTerms(const Package &package);
 /// Fills in defaults and checks ranges; throws KERF_BAD_ARGUMENT.
 Ceilings resolveCeilings(const CertificateTerms &terms, uint32_t threads, const kerf_plan_options &options);
 
-/// Page table and pool sizes of a group.
+/// Page table and pool sizes of a group: as planned, or enough for all sequences at full length, or, where texts are
+/// taken as a whole, for those of any step.
 GroupSizes groupSizes(const kerf_cache_group &group, const Ceilings &ceilings);
 
 /// The extents of the largest step.

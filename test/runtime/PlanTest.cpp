@@ -9,6 +9,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <random>
 
 using namespace kerf::test;
@@ -126,6 +127,38 @@ TEST_F(PlanTest, WorkItemCeiling) {
         const Ceilings c = resolveCeilings(terms, 1, planOf(tokens, sequences));
         EXPECT_EQ(c.workItems, worst) << tokens << " " << sequences << " " << terms.attentionTile;
       }
+}
+
+// A model that takes texts as a whole plans the pages of the worst step and no more: against all splits of T tokens.
+TEST_F(PlanTest, TextsTakenAsAWholeKeepNoPages) {
+  FakePackage fake;
+  const TempFolder folder;
+  fake.write(folder.file("both.kerf"));
+  EXPECT_FALSE(certificateTerms(Package(folder.file("both.kerf"))).wholeTexts);
+  std::erase_if(fake.manifest.programs, [](const auto &program) { return program->name == "step"; });
+  fake.write(folder.file("encoder.kerf"));
+  const CertificateTerms terms = certificateTerms(Package(folder.file("encoder.kerf")));
+  EXPECT_TRUE(terms.wholeTexts);
+  for (const kerf_cache_group &group : terms.groups)
+    for (uint32_t tokens = 1; tokens <= 20; ++tokens)
+      for (uint32_t sequences = 1; sequences <= 5; ++sequences)
+        for (uint32_t context : {5u, 64u}) {
+          // Most pages of `texts` texts with `rows` tokens together.
+          const std::function<uint32_t(uint32_t, uint32_t)> worst = [&](uint32_t texts, uint32_t rows) {
+            uint32_t most = 0;
+            for (uint32_t first = 1; texts && first <= std::min(rows, context); ++first)
+              most = std::max(most, (first + group.page_size - 1) / group.page_size + worst(texts - 1, rows - first));
+            return most;
+          };
+          kerf_plan_options options = planOf(tokens, sequences);
+          options.context = context;
+          const GroupSizes sizes = groupSizes(group, resolveCeilings(terms, 1, options));
+          if (tokens <= 10 && sequences <= 4)
+            EXPECT_EQ(sizes.pages, worst(sequences, tokens)) << tokens << " " << sequences << " " << context;
+          EXPECT_LE(sizes.pages, sizes.pagesPerSequence * sequences);
+          options.kv_pages = 3;
+          EXPECT_EQ(groupSizes(group, resolveCeilings(terms, 1, options)).pages, 3u);
+        }
 }
 
 TEST(GuardedBufferTest, Guards) {

@@ -169,10 +169,15 @@ void printCertificate(const Report &r, const Options &options) {
               "C keys cached, A keys attended; slots are rounded up to %u bytes, buffers to pages)\n",
               KERF_ALIGNMENT);
   std::printf("  weights   %llu\n", (unsigned long long)c.weights);
-  for (const schema::CacheGroup *group : *r.manifest().groups())
-    std::printf("  KV '%s'   %llu per page of %u positions (%u planes of %llu); pages: S * ceil(context / %u)\n",
-                shown(group->name()).c_str(), (unsigned long long)(group->page_bytes() * group->planes()),
-                group->page_size(), group->planes(), (unsigned long long)group->page_bytes(), group->page_size());
+  for (const schema::CacheGroup *group : *r.manifest().groups()) {
+    const unsigned page = group->page_size();
+    std::printf("  KV '%s'   %llu per page of %u positions (%u planes of %llu); pages: S * ceil(context / %u)",
+                shown(group->name()).c_str(), (unsigned long long)(group->page_bytes() * group->planes()), page,
+                group->planes(), (unsigned long long)group->page_bytes(), page);
+    if (r.terms.wholeTexts)
+      std::printf(", at most floor((T + min(S, T) * %u) / %u)", page - 1, page);
+    std::printf("\n");
+  }
   for (size_t p = 0; p < r.terms.programs.size(); ++p) {
     std::printf("  arena of '%s'   %s\n", shown(r.manifest().programs()->Get(uint32_t(p))->name()).c_str(),
                 formatForm(r.arenaForm(p)).c_str());

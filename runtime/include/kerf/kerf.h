@@ -216,7 +216,8 @@ typedef struct kerf_plan_options {
   uint32_t max_sequences;  ///< most sequences open at once; 0: 1
   uint32_t context;        ///< longest sequence; 0: the model's; more than the model's is refused
   uint32_t max_logit_rows; ///< most rows with logits in a step; 0: max_sequences
-  uint32_t kv_pages;       ///< KV pages for each group; 0: enough for every sequence at full length
+  uint32_t kv_pages;       ///< KV pages for each group; 0: enough for every sequence at full length, or of a model that
+                           ///< takes texts as a whole, an encoder, for every step
   uint64_t memory_limit;   ///< refuse to plan for more bytes than this; 0: what the system has available
 } kerf_plan_options;
 
