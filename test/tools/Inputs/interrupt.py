@@ -6,6 +6,7 @@ interrupt.py [--seed N] SIGNAL MOMENTS COMMAND... (COMMAND's last argument is th
 The moments are drawn from the seed, which is printed first; how far the compilation is then depends on the machine.
 """
 import argparse
+import fcntl
 import hashlib
 import os
 import random
@@ -24,6 +25,12 @@ number, moments, command, seed = getattr(signal, arguments.signal), arguments.mo
 output = command[-1]
 older = output + ".older"
 draw = random.Random(seed)
+# Another run in the same directory, of a second suite perhaps, would look like half a compilation.
+lock = open(output + ".lock", "w")
+try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    raise SystemExit(f"{output}: another run compiles there") from None
 print(f"seed {seed}", flush=True)
 
 
