@@ -5,6 +5,8 @@
 #include "test/numerics/Compiled.h"
 #include "test/numerics/Encoders.h"
 
+#include "llvm/Support/FormatVariadic.h"
+
 using namespace kerf::test;
 
 namespace {
@@ -66,7 +68,9 @@ TEST_P(EncoderGolden, GivesTheVectorsOfTransformers) {
   EXPECT_EQ(together.result.tokens, 73u);
   EXPECT_EQ(together.result.cut, 0u);
   for (size_t i = 0; i < texts.ids.size(); ++i) {
-    EXPECT_LE(relativeError(together.vectors[i], texts.vectors[i]), tolerance) << "text " << i;
+    const double error = relativeError(together.vectors[i], texts.vectors[i]);
+    EXPECT_LE(error, tolerance) << "text " << i;
+    RecordProperty("error_" + std::to_string(i), llvm::formatv("{0:e}", error).str());
     EXPECT_EQ(together.tokens[i], texts.ids[i].size());
   }
   // In steps of what fits, and again in the same context, the bits are the same.
