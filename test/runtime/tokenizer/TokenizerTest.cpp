@@ -118,8 +118,8 @@ TEST(Tokenizer, long_runs_take_linear_time) {
       if (validUtf8Prefix(text) == text.size() && (buffer == &whole || buffer == &llama || text != marks) &&
           buffer != &bert)
         EXPECT_EQ(tokenizer.decode(ids, false), text);
-      // About 0.2 s; a quadratic step would take minutes.
-      EXPECT_LT(seconds, 20.0) << text.substr(0, 8);
+      // About 0.2 s, and 35 s of WordPiece with sanitizers; a quadratic step would take many minutes.
+      EXPECT_LT(seconds, 90.0) << text.substr(0, 8);
     }
   }
 }
