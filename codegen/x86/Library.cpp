@@ -145,12 +145,27 @@ public:
     for (auto group : module.getOps<KvGroupOp>())
       caches.push_back(structure({i32(group.getPlanes()), i32(group.getPageSize()), i64(getPageBytes(group))}));
 
-    llvm::Constant *table = structure(
-        {i32(KERF_ABI_VERSION), i32(sizeof(kerf_library)), llvm::ConstantDataArray::get(context, buildId),
-         text(model.getName()), i32(variants.size()), i32(sizeof(kerf_variant)), i32(programs.size()),
-         i32(sizeof(kerf_program)), i32(weightBytes.size()), i32(caches.size()), i32(sizeof(kerf_cache_group)), i32(0),
-         tableOf<kerf_variant>(variants), tableOf<kerf_program>(programs), array(packed),
-         tableOf<kerf_cache_group>(caches), i32(model.getVocabulary()), i32(model.getContext())});
+    llvm::Constant *table = structure({i32(KERF_ABI_VERSION),
+                                       i32(sizeof(kerf_library)),
+                                       llvm::ConstantDataArray::get(context, buildId),
+                                       text(model.getName()),
+                                       i32(variants.size()),
+                                       i32(sizeof(kerf_variant)),
+                                       i32(programs.size()),
+                                       i32(sizeof(kerf_program)),
+                                       i32(weightBytes.size()),
+                                       i32(caches.size()),
+                                       i32(sizeof(kerf_cache_group)),
+                                       i32(0),
+                                       tableOf<kerf_variant>(variants),
+                                       tableOf<kerf_program>(programs),
+                                       array(packed),
+                                       tableOf<kerf_cache_group>(caches),
+                                       i32(model.getVocabulary()),
+                                       i32(model.getContext()),
+                                       i32(0),
+                                       i32(0),
+                                       array({})});
     if (output.getDataLayout().getTypeAllocSize(table->getType()) != sizeof(kerf_library))
       return llvm::createStringError("the table must be as large as kerf_library in kerf/abi.h: %zu bytes, got %llu",
                                      sizeof(kerf_library),

@@ -137,8 +137,58 @@ typedef struct kerf_variant {
   const kerf_kernel *kernels; /* [kernel_count], the same order in every variant */
 } kerf_variant;
 
+/* When a launch of a GPU kernel takes place, beside its bounds on the rows. */
+typedef enum kerf_gpu_when {
+  KERF_GPU_ALWAYS = 0,
+  KERF_GPU_SINGLE_ROWS = 1,  /* some work item of the step has one row */
+  KERF_GPU_SEVERAL_ROWS = 2, /* some work item of the step has more than one row */
+  KERF_GPU_WHEN_COUNT = 3
+} kerf_gpu_when;
+
+/* One launch of a function of the image, for steps whose `rows` (the size that the dispatch names) lie in
+ * [least_rows, most_rows]. Its grid has ceil(rows / tile) * columns blocks along x, or more: a function reads the rows
+ * from device memory and blocks from there on do nothing, so that a captured launch serves every smaller step.
+ *
+ * Parameters of the function: a 64-bit device address for each operand of the dispatch, in order, then that of an
+ * int32 that holds the rows. */
+typedef struct kerf_gpu_launch {
+  const char *function; /* entry of the image */
+  uint32_t least_rows, most_rows;
+  uint32_t when; /* kerf_gpu_when */
+  uint32_t tile, columns;
+  uint32_t threads;      /* of a block, along x; a multiple of 32 */
+  uint32_t shared_bytes; /* dynamic shared memory of a block */
+  uint32_t reserved;
+} kerf_gpu_launch;
+
+/* A kernel is one or more launches in this order; each may read what those before it wrote. */
+typedef struct kerf_gpu_kernel {
+  const char *name;
+  uint32_t launch_count;
+  uint32_t launch_size;
+  const kerf_gpu_launch *launches;
+} kerf_gpu_kernel;
+
+typedef enum kerf_gpu_image {
+  KERF_GPU_CUBIN = 0, /* runs on devices of that major compute capability, of that minor one or a higher */
+  KERF_GPU_PTX = 1    /* NUL-terminated text; runs on devices of that compute capability or a higher */
+} kerf_gpu_image;
+
+typedef struct kerf_gpu_variant {
+  const char *name;      /* "compute_80", "sm_80", "sm_86", "sm_89" */
+  uint32_t architecture; /* 10 * major + minor compute capability */
+  uint32_t image_kind;   /* kerf_gpu_image */
+  const void *image;
+  uint64_t image_bytes; /* with the NUL of PTX */
+  uint32_t kernel_count;
+  uint32_t kernel_size;
+  uint32_t attention_tile; /* most rows in one work item */
+  uint32_t reserved;
+  const kerf_gpu_kernel *kernels; /* [kernel_count], the same order in every variant */
+} kerf_gpu_variant;
+
 typedef struct kerf_dispatch {
-  uint32_t kernel; /* index into kerf_variant.kernels */
+  uint32_t kernel; /* index into the kernels of the variant */
   uint32_t extent; /* kerf_extent below KERF_EXTENT_ATTENDED: what counts the kernel's rows */
   uint32_t operand_count;
   uint32_t operand_size;
@@ -212,6 +262,10 @@ typedef struct kerf_library {
   const kerf_cache_group *groups;
   uint32_t vocabulary; /* token ids are below this */
   uint32_t context;    /* longest sequence */
+  /* A library is for CPUs or for GPUs: one of variant_count and gpu_variant_count is 0. */
+  uint32_t gpu_variant_count;
+  uint32_t gpu_variant_size;
+  const kerf_gpu_variant *gpu_variants; /* best last */
 } kerf_library;
 
 #ifdef __cplusplus
