@@ -46,6 +46,8 @@ const char *kerf_code_name(kerf_code code) {
     return "KERF_CANCELLED";
   case KERF_FAILED:
     return "KERF_FAILED";
+  case KERF_DEVICE_FAILED:
+    return "KERF_DEVICE_FAILED";
   }
   return "unknown code";
 }

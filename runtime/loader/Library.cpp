@@ -13,6 +13,13 @@ namespace {
 
 constexpr const char *kCompileAgain = "; package and library must come from the same compilation";
 
+// The first library of this ABI version; what was appended since is read where the struct size says that it is there.
+constexpr size_t kLeastLibrary = offsetof(kerf_library, gpu_variant_count);
+
+// What one block can have on any GPU of compute capability 8.0 to 9.0 ("CUDA C++ Programming Guide", compute
+// capabilities).
+constexpr uint32_t kMostThreads = 1024, kMostShared = 227 * 1024;
+
 class LibraryChecker {
 public:
   LibraryChecker(const Package &package, const kerf_library &library)
@@ -27,6 +34,7 @@ public:
     same("context", manifest.context(), library.context);
     checkTable("programs", programsOf(library));
     checkTable("variants", variantsOf(library));
+    checkTable("GPU variants", gpuVariantsOf(library));
     checkTable("KV groups", groupsOf(library));
     checkWeights();
     checkGroups();
@@ -54,8 +62,8 @@ private:
     if (library.abi_version != KERF_ABI_VERSION)
       refuse("ABI version must be ", KERF_ABI_VERSION, ", got ", library.abi_version, "; ",
              library.abi_version > KERF_ABI_VERSION ? "use a newer Kerf runtime" : "compile the model again");
-    if (library.struct_size < sizeof(kerf_library))
-      refuse("struct size must be at least ", sizeof(kerf_library), ", got ", library.struct_size,
+    if (library.struct_size < kLeastLibrary)
+      refuse("struct size must be at least ", kLeastLibrary, ", got ", library.struct_size,
              "; compile the model again");
     if (!library.model_name || std::strcmp(library.model_name, manifest.model_name()->c_str()) != 0)
       refuse("model name must be the package's '", manifest.model_name()->c_str(), "', got '",
@@ -84,24 +92,70 @@ private:
   }
 
   void checkVariants() const {
-    same("variant count", manifest.variants()->size(), library.variant_count);
-    if (library.variant_count == 0)
+    const uint32_t cpu = library.variant_count, gpu = gpuVariantsOf(library).count();
+    if (cpu == 0 && gpu == 0)
       refuse("there must be a variant, got none");
-    const Table<kerf_variant> variants = variantsOf(library);
-    for (uint32_t i = 0; i < variants.count(); ++i) {
-      const kerf_variant &variant = variants[i];
-      const char *name = manifest.variants()->Get(i)->c_str();
-      if (!variant.name || std::strcmp(variant.name, name) != 0)
-        refuse("variant ", i, " must be '", name, "', got '", variant.name ? variant.name : "", "'", kCompileAgain);
-      if (variant.attention_tile == 0)
-        refuse("attention tile of variant '", name, "' must be above 0");
-      same(std::string("kernel count of variant '") + name + "'", variants[0].kernel_count, variant.kernel_count);
-      const Table<kerf_kernel> kernels = kernelsOf(variant);
-      checkTable(std::string("kernels of variant '") + name + "'", kernels);
-      for (uint32_t k = 0; k < kernels.count(); ++k)
-        if (!kernels[k].run || !kernels[k].name || kernels[k].tile == 0)
-          refuse("kernel ", k, " of variant '", name, "' must have a name, code and a tile");
+    if (cpu && gpu)
+      refuse("variants must be for CPUs or for GPUs, got ", cpu, " and ", gpu);
+    if (const bool stated = manifest.target()->str() == kGpuTarget; stated != (gpu != 0))
+      refuse("variants must be for the package's target '", manifest.target()->c_str(), "', got those for ",
+             gpu ? "GPUs" : "CPUs", kCompileAgain);
+    same("variant count", manifest.variants()->size(), cpu + gpu);
+    for (uint32_t i = 0; i < cpu; ++i)
+      checkVariant(variantsOf(library)[i], variantsOf(library)[0], i);
+    for (uint32_t i = 0; i < gpu; ++i) {
+      checkVariant(gpuVariantsOf(library)[i], gpuVariantsOf(library)[0], i);
+      checkImage(gpuVariantsOf(library)[i]);
     }
+  }
+
+  // What variants for CPUs and for GPUs have in common.
+  template <typename Variant> void checkVariant(const Variant &variant, const Variant &first, uint32_t index) const {
+    const char *name = manifest.variants()->Get(index)->c_str();
+    if (!variant.name || std::strcmp(variant.name, name) != 0)
+      refuse("variant ", index, " must be '", name, "', got '", variant.name ? variant.name : "", "'", kCompileAgain);
+    if (variant.attention_tile == 0)
+      refuse("attention tile of variant '", name, "' must be above 0");
+    same(std::string("kernel count of variant '") + name + "'", first.kernel_count, variant.kernel_count);
+    const auto kernels = kernelsOf(variant);
+    checkTable(std::string("kernels of variant '") + name + "'", kernels);
+    for (uint32_t k = 0; k < kernels.count(); ++k)
+      checkKernel(kernels[k], "kernel " + std::to_string(k) + " of variant '" + name + "'");
+  }
+
+  void checkKernel(const kerf_kernel &kernel, const std::string &what) const {
+    if (!kernel.run || !kernel.name || kernel.tile == 0)
+      refuse(what, " must have a name, code and a tile");
+  }
+
+  void checkKernel(const kerf_gpu_kernel &kernel, const std::string &what) const {
+    if (!kernel.name || kernel.launch_count == 0)
+      refuse(what, " must have a name and launches");
+    checkTable("launches of " + what, launchesOf(kernel));
+    for (const kerf_gpu_launch &launch : launchesOf(kernel)) {
+      if (!launch.function || launch.tile == 0 || launch.columns == 0 || launch.least_rows > launch.most_rows ||
+          launch.when >= KERF_GPU_WHEN_COUNT || launch.reserved)
+        refuse("launches of ", what, " must have a function, tile and columns above 0, bounds in order and a known ",
+               "condition, got tile ", launch.tile, ", columns ", launch.columns, ", rows ", launch.least_rows, " to ",
+               launch.most_rows, ", condition ", launch.when, ", reserved ", launch.reserved);
+      if (launch.threads == 0 || launch.threads % 32 != 0 || launch.threads > kMostThreads)
+        refuse("blocks of ", what, " must have a multiple of 32 threads, at most ", kMostThreads, ", got ",
+               launch.threads);
+      if (launch.shared_bytes > kMostShared)
+        refuse("blocks of ", what, " must have at most ", kMostShared, " bytes of shared memory, got ",
+               launch.shared_bytes);
+    }
+  }
+
+  void checkImage(const kerf_gpu_variant &variant) const {
+    const char *image = static_cast<const char *>(variant.image);
+    const bool ptx = variant.image_kind == KERF_GPU_PTX;
+    if (!image || variant.image_bytes == 0 || variant.architecture == 0 ||
+        (!ptx && variant.image_kind != KERF_GPU_CUBIN))
+      refuse("GPU variant '", variant.name, "' must have an image, cubin or PTX, and an architecture, got ",
+             variant.image_bytes, " bytes of kind ", variant.image_kind, " for ", variant.architecture);
+    if (ptx && image[variant.image_bytes - 1] != '\0')
+      refuse("PTX of GPU variant '", variant.name, "' must end in a zero");
   }
 
   void checkOperand(const kerf_operand &operand, const kerf_program &program, const char *origin) const {
@@ -144,7 +198,8 @@ private:
   void checkDispatch(const kerf_dispatch &dispatch, uint32_t index, const kerf_program &program,
                      const std::string &of) const {
     const std::string what = "dispatch " + std::to_string(index) + of;
-    const uint32_t kernels = variantsOf(library)[0].kernel_count;
+    const uint32_t kernels =
+        library.variant_count ? variantsOf(library)[0].kernel_count : gpuVariantsOf(library)[0].kernel_count;
     if (dispatch.kernel >= kernels)
       refuse("kernel of ", what, " must be below ", kernels, ", got ", dispatch.kernel);
     if (dispatch.extent >= KERF_EXTENT_ATTENDED)

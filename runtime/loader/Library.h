@@ -12,6 +12,9 @@
 
 namespace kerf::rt {
 
+/// Target that a package states whose kernels are for GPUs.
+inline constexpr const char *kGpuTarget = "nvptx64";
+
 /// A loaded shared library; unloaded with the last copy.
 using LoadedLibrary = std::shared_ptr<void>;
 

@@ -25,6 +25,8 @@ Model::Model(const std::string &path, const kerf_library *library, const kerf_mo
   if (!library_)
     loaded_ = loadSibling(package_, library_);
   checkLibrary(package_, *library_);
+  if (gpuVariantsOf(*library_).count())
+    fail(KERF_DEVICE_FAILED, "'", path, "' is for GPUs, which this version of the runtime does not run");
   variant_ = chooseVariant(*library_, options.variant, cpuFeatures());
   if (options.verify_checksums)
     package_.verifyWeights();

@@ -49,6 +49,18 @@ inline Table<kerf_variant> variantsOf(const kerf_library &l) { return {l.variant
 inline Table<kerf_program> programsOf(const kerf_library &l) { return {l.programs, l.program_size, l.program_count}; }
 inline Table<kerf_cache_group> groupsOf(const kerf_library &l) { return {l.groups, l.group_size, l.group_count}; }
 inline Table<kerf_kernel> kernelsOf(const kerf_variant &v) { return {v.kernels, v.kernel_size, v.kernel_count}; }
+/// Empty for a library made before GPUs, whose struct ends before the fields.
+inline Table<kerf_gpu_variant> gpuVariantsOf(const kerf_library &l) {
+  if (l.struct_size < offsetof(kerf_library, gpu_variants) + sizeof l.gpu_variants)
+    return {nullptr, 0, 0};
+  return {l.gpu_variants, l.gpu_variant_size, l.gpu_variant_count};
+}
+inline Table<kerf_gpu_kernel> kernelsOf(const kerf_gpu_variant &v) {
+  return {v.kernels, v.kernel_size, v.kernel_count};
+}
+inline Table<kerf_gpu_launch> launchesOf(const kerf_gpu_kernel &k) {
+  return {k.launches, k.launch_size, k.launch_count};
+}
 inline Table<kerf_dispatch> dispatchesOf(const kerf_program &p) {
   return {p.dispatches, p.dispatch_size, p.dispatch_count};
 }

@@ -47,7 +47,8 @@ typedef enum kerf_code {
   KERF_OUT_OF_PAGES = 5,    ///< a step needs more KV pages than are free: close or truncate a sequence
   KERF_UNSUPPORTED_CPU = 6, ///< no variant of the model runs on this CPU
   KERF_CANCELLED = 7,       ///< kerf_context_cancel came during the call
-  KERF_FAILED = 8           ///< anything else; the message says what
+  KERF_FAILED = 8,          ///< anything else; the message says what
+  KERF_DEVICE_FAILED = 9    ///< no GPU or CUDA driver that runs the model, or it failed; the message names the call
 } kerf_code;
 
 /// An error with its text: lower case, without a final full stop, cut to fit.

@@ -232,7 +232,10 @@ const kerf_library &fakeLibrary() {
                                        kWeightBytes,
                                        kGroups,
                                        kVocabulary,
-                                       kContext};
+                                       kContext,
+                                       0,
+                                       0,
+                                       nullptr};
   return library;
 }
 

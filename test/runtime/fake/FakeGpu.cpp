@@ -1,0 +1,93 @@
+#include "test/runtime/fake/FakeGpu.h"
+
+#include <cmath>
+
+namespace kerf::test {
+namespace {
+
+const kerf_kernel &hostKernel(uint32_t index) { return fakeLibrary().variants[0].kernels[index]; }
+
+// A block of a GPU kernel does what one task of the CPU's does.
+template <uint32_t Kernel> void sameAsHost(void *const *operands, int64_t rows, int64_t block) {
+  const kerf_kernel &kernel = hostKernel(Kernel);
+  if (block < (rows + kernel.tile - 1) / kernel.tile * kernel.columns)
+    kernel.run(operands, rows, block);
+}
+
+template <bool Single> void attendSome(void *const *operands, int64_t rows, int64_t block) {
+  if (block < rows && (static_cast<kerf_work_item *>(operands[0])[block].row_count == 1) == Single)
+    hostKernel(2).run(operands, rows, block);
+}
+
+// Ruins a row of the result, which the launch after it has to make good.
+void projectFirst(void *const *operands, int64_t rows, int64_t block) {
+  if (block < rows)
+    std::fill_n(static_cast<float *>(operands[5]) + block * kVocabulary, kVocabulary, NAN);
+}
+
+const FakeFunction kFunctions[] = {{"embed_few", 4, sameAsHost<0>},
+                                   {"embed_many", 4, sameAsHost<0>},
+                                   {"append", 6, sameAsHost<1>},
+                                   {"attend_single", 9, attendSome<true>},
+                                   {"attend_several", 9, attendSome<false>},
+                                   {"project_first", 8, projectFirst},
+                                   {"project", 8, sameAsHost<3>},
+                                   {"last", 3, sameAsHost<4>}};
+
+constexpr uint32_t kAny = UINT32_MAX;
+const kerf_gpu_launch kEmbed[] = {{"embed_few", 1, 4, KERF_GPU_ALWAYS, 3, 1, 32, 0, 0},
+                                  {"embed_many", 5, kAny, KERF_GPU_ALWAYS, 3, 1, 128, 64 * 1024, 0}};
+const kerf_gpu_launch kAppend[] = {{"append", 0, kAny, KERF_GPU_ALWAYS, 3, 1, 64, 1024, 0}};
+const kerf_gpu_launch kAttend[] = {{"attend_single", 0, kAny, KERF_GPU_SINGLE_ROWS, 1, 1, 32, 0, 0},
+                                   {"attend_several", 0, kAny, KERF_GPU_SEVERAL_ROWS, 1, 1, 256, 0, 0}};
+const kerf_gpu_launch kProject[] = {{"project_first", 0, kAny, KERF_GPU_ALWAYS, 1, 1, 32, 0, 0},
+                                    {"project", 0, kAny, KERF_GPU_ALWAYS, 1, 2, 32, 0, 0}};
+const kerf_gpu_launch kLast[] = {{"last", 0, kAny, KERF_GPU_ALWAYS, 1, 1, 32, 0, 0}};
+
+constexpr uint32_t kLaunchSize = sizeof(kerf_gpu_launch), kKernelSize = sizeof(kerf_gpu_kernel);
+const kerf_gpu_kernel kKernels[] = {{"embed", 2, kLaunchSize, kEmbed},
+                                    {"append", 1, kLaunchSize, kAppend},
+                                    {"attend", 2, kLaunchSize, kAttend},
+                                    {"project", 2, kLaunchSize, kProject},
+                                    {"last", 1, kLaunchSize, kLast}};
+constexpr kerf_gpu_variant variant(const char *name, uint32_t architecture, kerf_gpu_image kind, uint32_t tile) {
+  return {name, architecture, uint32_t(kind), kFakeImage, sizeof kFakeImage, 5, kKernelSize, tile, 0, kKernels};
+}
+const kerf_gpu_variant kVariants[] = {variant("compute_80", 80, KERF_GPU_PTX, 3),
+                                      variant("sm_80", 80, KERF_GPU_CUBIN, 5), variant("sm_86", 86, KERF_GPU_CUBIN, 4),
+                                      variant("sm_90", 90, KERF_GPU_CUBIN, 2)};
+
+} // namespace
+
+const kerf_library &fakeGpuLibrary() {
+  static const kerf_library library = [] {
+    kerf_library made = fakeLibrary();
+    made.variant_count = 0;
+    made.variants = nullptr;
+    made.gpu_variant_count = 4;
+    made.gpu_variant_size = sizeof(kerf_gpu_variant);
+    made.gpu_variants = kVariants;
+    return made;
+  }();
+  return library;
+}
+
+FakePackage fakeGpuPackage(uint64_t seed) {
+  FakePackage package(seed);
+  package.manifest.target = "nvptx64";
+  package.manifest.variants.clear();
+  for (const kerf_gpu_variant &variant : kVariants)
+    package.manifest.variants.push_back(variant.name);
+  package.manifest.attention_tile = 5;
+  package.manifest.stack_bytes = 0;
+  return package;
+}
+
+const FakeFunction *findFakeFunction(std::string_view name) {
+  for (const FakeFunction &function : kFunctions)
+    if (function.name == name)
+      return &function;
+  return nullptr;
+}
+
+} // namespace kerf::test
