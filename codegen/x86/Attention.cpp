@@ -9,8 +9,8 @@
 // leaves its maximum, scales by exactly one, and is never multiplied into its output.
 //
 //===----------------------------------------------------------------------===//
-#include "codegen/x86/AttentionKernels.h"
-#include "codegen/x86/Functions.h"
+#include "codegen/kernels/Functions.h"
+#include "codegen/x86/Kernels.h"
 #include "codegen/x86/RowLoops.h"
 
 #include "llvm/ADT/Sequence.h"
@@ -404,8 +404,8 @@ void AttentionEmitter::finishQueries(Value count) {
   });
 }
 
-KernelInfo kerf::x86::emitAttention(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
-                                    const AttentionSpec &spec) {
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const AttentionSpec &spec) {
   const unsigned queryBytes = bytesOf(spec.queries), outputBytes = bytesOf(spec.output);
   llvm::SmallVector<OperandInfo> operands = {{.alignment = queryBytes, .noalias = false},
                                              {.alignment = 4},

@@ -1,6 +1,6 @@
 //===- AttentionMerge.cpp - joining partial attentions --------------------===//
-#include "codegen/x86/AttentionKernels.h"
-#include "codegen/x86/Functions.h"
+#include "codegen/kernels/Functions.h"
+#include "codegen/x86/Kernels.h"
 #include "codegen/x86/RowLoops.h"
 
 #include <limits>
@@ -8,8 +8,8 @@
 using namespace kerf::x86;
 using mlir::Value;
 
-KernelInfo kerf::x86::emitAttentionMerge(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
-                                         const AttentionMergeSpec &spec) {
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const AttentionMergeSpec &spec) {
   assert(spec.columns % spec.heads == 0 && "rows must be whole heads");
   const unsigned bytes = bytesOf(spec.element);
   const int64_t headDim = spec.columns / spec.heads;

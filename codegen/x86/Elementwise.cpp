@@ -1,6 +1,6 @@
 //===- Elementwise.cpp - norms, activations, gates and sums ---------------===//
-#include "codegen/x86/Functions.h"
-#include "codegen/x86/RowKernels.h"
+#include "codegen/kernels/Functions.h"
+#include "codegen/x86/Kernels.h"
 #include "codegen/x86/RowLoops.h"
 
 using namespace kerf::x86;
@@ -14,8 +14,8 @@ static OperandInfo writable(Element element) {
   return {.alignment = unsigned(bytesOf(element)), .written = true, .noalias = false};
 }
 
-KernelInfo kerf::x86::emitRmsNorm(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
-                                  const RmsNormSpec &spec) {
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const RmsNormSpec &spec) {
   assert(spec.columns % spec.run == 0 && "rows must be whole runs");
   KernelBuilder kernel(module, variant, name, {readable(spec.input), {.alignment = 4}, writable(spec.output)});
   const uint32_t tile = rowsOfTask(spec.columns);
@@ -40,8 +40,8 @@ KernelInfo kerf::x86::emitRmsNorm(mlir::ModuleOp module, const Variant &variant,
   return describe(kernel, name, tile);
 }
 
-KernelInfo kerf::x86::emitLayerNorm(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
-                                    const LayerNormSpec &spec) {
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const LayerNormSpec &spec) {
   KernelBuilder kernel(module, variant, name,
                        {readable(spec.input), {.alignment = 4}, {.alignment = 4}, writable(spec.output)});
   const uint32_t tile = rowsOfTask(2 * spec.columns);
@@ -73,8 +73,8 @@ KernelInfo kerf::x86::emitLayerNorm(mlir::ModuleOp module, const Variant &varian
   return describe(kernel, name, tile);
 }
 
-KernelInfo kerf::x86::emitActivation(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
-                                     const ActivationSpec &spec) {
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const ActivationSpec &spec) {
   KernelBuilder kernel(module, variant, name, {readable(spec.input), writable(spec.output)});
   const uint32_t tile = rowsOfTask(2 * spec.columns);
   forRows(kernel, tile, [&](Value row) {
@@ -90,8 +90,8 @@ KernelInfo kerf::x86::emitActivation(mlir::ModuleOp module, const Variant &varia
   return describe(kernel, name, tile);
 }
 
-KernelInfo kerf::x86::emitGate(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
-                               const GateSpec &spec) {
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const GateSpec &spec) {
   KernelBuilder kernel(module, variant, name, {readable(spec.gate), readable(spec.gate), writable(spec.output)});
   const uint32_t tile = rowsOfTask(2 * spec.columns);
   forRows(kernel, tile, [&](Value row) {
@@ -108,8 +108,8 @@ KernelInfo kerf::x86::emitGate(mlir::ModuleOp module, const Variant &variant, ll
   return describe(kernel, name, tile);
 }
 
-KernelInfo kerf::x86::emitAdd(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
-                              const AddSpec &spec) {
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const AddSpec &spec) {
   KernelBuilder kernel(module, variant, name, {readable(spec.lhs), readable(spec.rhs), writable(spec.output)});
   const uint32_t tile = rowsOfTask(spec.columns);
   forRows(kernel, tile, [&](Value row) {

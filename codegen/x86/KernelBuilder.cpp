@@ -16,7 +16,7 @@ void kerf::x86::loadKernelDialects(MLIRContext &context) {
 
 KernelBuilder::KernelBuilder(ModuleOp module, const Variant &variant, llvm::StringRef name,
                              llvm::ArrayRef<OperandInfo> operands)
-    : target(variant), b(NameLoc::get(StringAttr::get(module.getContext(), name)), module.getContext()) {
+    : IrBuilder(NameLoc::get(StringAttr::get(module.getContext(), name)), variant.lanes), target(variant) {
   b.setInsertionPointToEnd(module.getBody());
   auto pointer = LLVM::LLVMPointerType::get(b.getContext());
   Type i64Type = b.getI64Type(), none = LLVM::LLVMVoidType::get(b.getContext());
@@ -62,183 +62,6 @@ KernelBuilder::KernelBuilder(ModuleOp module, const Variant &variant, llvm::Stri
 
 void KernelBuilder::finish() { LLVM::ReturnOp::create(b, ValueRange()); }
 
-//===----------------------------------------------------------------------===//
-// Types and constants
-//===----------------------------------------------------------------------===//
-
-Type KernelBuilder::type(Element element) {
-  switch (element) {
-  case Element::F32:
-    return b.getF32Type();
-  case Element::BF16:
-    return b.getBF16Type();
-  case Element::F16:
-    return b.getF16Type();
-  }
-  llvm_unreachable("unknown element");
-}
-
-VectorType KernelBuilder::vectorType(Element element, unsigned lanes) { return VectorType::get(lanes, type(element)); }
-
-VectorType KernelBuilder::integers(unsigned bits, unsigned lanes) {
-  return VectorType::get(lanes, b.getIntegerType(bits));
-}
-
-Type KernelBuilder::bitsOf(Type floats) {
-  Type element = b.getIntegerType(getElementTypeOrSelf(floats).getIntOrFloatBitWidth());
-  if (auto vector = dyn_cast<VectorType>(floats))
-    return vector.cloneWith(std::nullopt, element);
-  return element;
-}
-
-Value KernelBuilder::i64(int64_t value) { return arith::ConstantOp::create(b, b.getI64IntegerAttr(value)); }
-Value KernelBuilder::i32(int32_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); }
-Value KernelBuilder::f32(float value) { return arith::ConstantOp::create(b, b.getF32FloatAttr(value)); }
-
-Value KernelBuilder::f32Splat(float value, unsigned lanes) {
-  auto vector = vectorType(Element::F32, lanes ? lanes : target.lanes);
-  return arith::ConstantOp::create(b, DenseElementsAttr::get(vector, value));
-}
-
-Value KernelBuilder::i32Splat(int32_t value, unsigned lanes) {
-  return arith::ConstantOp::create(b, DenseElementsAttr::get(integers(32, lanes ? lanes : target.lanes), value));
-}
-
-Value KernelBuilder::zero(Type type) { return arith::ConstantOp::create(b, cast<TypedAttr>(b.getZeroAttr(type))); }
-
-//===----------------------------------------------------------------------===//
-// Arithmetic
-//===----------------------------------------------------------------------===//
-
-static bool isFloat(Value value) { return isa<FloatType>(getElementTypeOrSelf(value.getType())); }
-
-Value KernelBuilder::add(Value x, Value y) {
-  return isFloat(x) ? arith::AddFOp::create(b, x, y).getResult() : arith::AddIOp::create(b, x, y).getResult();
-}
-Value KernelBuilder::sub(Value x, Value y) {
-  return isFloat(x) ? arith::SubFOp::create(b, x, y).getResult() : arith::SubIOp::create(b, x, y).getResult();
-}
-Value KernelBuilder::mul(Value x, Value y) {
-  return isFloat(x) ? arith::MulFOp::create(b, x, y).getResult() : arith::MulIOp::create(b, x, y).getResult();
-}
-Value KernelBuilder::div(Value x, Value y) {
-  return isFloat(x) ? arith::DivFOp::create(b, x, y).getResult() : arith::DivUIOp::create(b, x, y).getResult();
-}
-Value KernelBuilder::rem(Value x, int64_t y) { return arith::RemUIOp::create(b, x, i64(y)); }
-
-// For floats a compare and a select are what minps and maxps do, so they become one instruction.
-Value KernelBuilder::min(Value x, Value y) {
-  return select(isFloat(x) ? compare(arith::CmpFPredicate::OLT, x, y) : less(x, y), x, y);
-}
-Value KernelBuilder::max(Value x, Value y) {
-  return select(isFloat(x) ? compare(arith::CmpFPredicate::OGT, x, y) : less(y, x), x, y);
-}
-
-Value KernelBuilder::neg(Value x) { return arith::NegFOp::create(b, x); }
-Value KernelBuilder::sqrt(Value x) { return LLVM::SqrtOp::create(b, x); }
-Value KernelBuilder::fma(Value x, Value y, Value z) { return LLVM::FMAOp::create(b, x, y, z); }
-Value KernelBuilder::bitAnd(Value x, Value y) { return arith::AndIOp::create(b, x, y); }
-Value KernelBuilder::bitOr(Value x, Value y) { return arith::OrIOp::create(b, x, y); }
-Value KernelBuilder::shiftLeft(Value x, Value y) { return arith::ShLIOp::create(b, x, y); }
-Value KernelBuilder::shiftRight(Value x, Value y) { return arith::ShRUIOp::create(b, x, y); }
-
-Value KernelBuilder::compare(arith::CmpIPredicate predicate, Value x, Value y) {
-  return arith::CmpIOp::create(b, predicate, x, y);
-}
-Value KernelBuilder::compare(arith::CmpFPredicate predicate, Value x, Value y) {
-  return arith::CmpFOp::create(b, predicate, x, y);
-}
-Value KernelBuilder::select(Value condition, Value x, Value y) { return arith::SelectOp::create(b, condition, x, y); }
-Value KernelBuilder::bitcast(Type type, Value x) {
-  return x.getType() == type ? x : LLVM::BitcastOp::create(b, type, x).getResult();
-}
-Value KernelBuilder::signExtend(Value x) { return arith::ExtSIOp::create(b, b.getI64Type(), x); }
-
-Value KernelBuilder::toF32(Value integers) {
-  Type type = b.getF32Type();
-  if (auto vector = dyn_cast<VectorType>(integers.getType()))
-    type = vector.cloneWith(std::nullopt, type);
-  return arith::SIToFPOp::create(b, type, integers);
-}
-
-//===----------------------------------------------------------------------===//
-// Vectors
-//===----------------------------------------------------------------------===//
-
-static unsigned lanesOf(Value vector) { return cast<VectorType>(vector.getType()).getNumElements(); }
-
-Value KernelBuilder::broadcast(Value scalar, unsigned lanes) {
-  lanes = lanes ? lanes : target.lanes;
-  auto vector = VectorType::get(lanes, scalar.getType());
-  Value first = LLVM::InsertElementOp::create(b, LLVM::PoisonOp::create(b, vector), scalar, i32(0));
-  return shuffle(first, first, llvm::SmallVector<int32_t>(lanes, 0));
-}
-
-Value KernelBuilder::shuffle(Value x, Value y, llvm::ArrayRef<int32_t> lanes) {
-  return LLVM::ShuffleVectorOp::create(b, x, y, lanes);
-}
-
-Value KernelBuilder::extract(Value vector, unsigned lane) {
-  return LLVM::ExtractElementOp::create(b, vector, i32(lane));
-}
-
-static Value reduce(KernelBuilder &kernel, Value vector, llvm::function_ref<Value(Value, Value)> combine) {
-  for (unsigned lanes = lanesOf(vector) / 2; lanes; lanes /= 2) {
-    llvm::SmallVector<int32_t> low, high;
-    for (unsigned lane = 0; lane < lanes; ++lane) {
-      low.push_back(lane);
-      high.push_back(lane + lanes);
-    }
-    vector = combine(kernel.shuffle(vector, vector, low), kernel.shuffle(vector, vector, high));
-  }
-  return kernel.extract(vector, 0);
-}
-
-Value KernelBuilder::reduceAdd(Value vector) {
-  return reduce(*this, vector, [&](Value x, Value y) { return add(x, y); });
-}
-Value KernelBuilder::reduceMax(Value vector) {
-  return reduce(*this, vector, [&](Value x, Value y) { return max(x, y); });
-}
-
-Value KernelBuilder::mask(Value count, unsigned lanes) {
-  auto numbers = llvm::to_vector(llvm::seq<int32_t>(0, lanes));
-  Value iota = arith::ConstantOp::create(b, DenseElementsAttr::get(integers(32, lanes), llvm::ArrayRef(numbers)));
-  Value bounded = max(min(count, i64(lanes)), i64(0));
-  Value narrow = arith::TruncIOp::create(b, b.getI32Type(), bounded);
-  return less(iota, broadcast(narrow, lanes));
-}
-
-//===----------------------------------------------------------------------===//
-// Memory
-//===----------------------------------------------------------------------===//
-
-Value KernelBuilder::at(Value base, Value offset) {
-  return LLVM::GEPOp::create(b, base.getType(), b.getI8Type(), base, offset, LLVM::GEPNoWrapFlags::inbounds);
-}
-
-Value KernelBuilder::at(Value base, int64_t offset) { return offset == 0 ? base : at(base, i64(offset)); }
-
-// 16-bit floats travel as integers: CPUs without instructions for them would take them apart through library calls.
-Type KernelBuilder::memoryType(Type type) {
-  Type element = getElementTypeOrSelf(type);
-  return isa<FloatType>(element) && element.getIntOrFloatBitWidth() == 16 ? bitsOf(type) : type;
-}
-
-Value KernelBuilder::load(Type type, Value address, unsigned alignment) {
-  return bitcast(type, LLVM::LoadOp::create(b, memoryType(type), address, alignment));
-}
-void KernelBuilder::store(Value value, Value address, unsigned alignment) {
-  LLVM::StoreOp::create(b, bitcast(memoryType(value.getType()), value), address, alignment);
-}
-Value KernelBuilder::loadMasked(VectorType type, Value address, Value mask, unsigned alignment) {
-  Type stored = memoryType(type);
-  return bitcast(type, LLVM::MaskedLoadOp::create(b, stored, address, mask, zero(stored), alignment));
-}
-void KernelBuilder::storeMasked(Value value, Value address, Value mask, unsigned alignment) {
-  LLVM::MaskedStoreOp::create(b, bitcast(memoryType(value.getType()), value), address, mask, alignment);
-}
-
 Value KernelBuilder::loadF32(Element element, Value address, unsigned lanes) {
   return widen(load(vectorType(element, lanes ? lanes : target.lanes), address, bytesOf(element)));
 }
@@ -268,26 +91,6 @@ Value KernelBuilder::reserve(int64_t bytes, unsigned alignment) {
   return LLVM::AllocaOp::create(b, pointer, LLVM::LLVMArrayType::get(b.getI8Type(), bytes), i32(1), alignment);
 }
 
-//===----------------------------------------------------------------------===//
-// Conversions
-//===----------------------------------------------------------------------===//
-
-Value KernelBuilder::widen(Value narrow) {
-  Type element = getElementTypeOrSelf(narrow.getType());
-  if (element.isF32())
-    return narrow;
-  Type wide = b.getF32Type();
-  if (auto vector = dyn_cast<VectorType>(narrow.getType()))
-    wide = vector.cloneWith(std::nullopt, wide);
-  if (element.isF16())
-    return arith::ExtFOp::create(b, wide, narrow);
-  assert(element.isBF16() && "only f32, f16 and bf16 are widened");
-  // bf16 is the upper half of an f32.
-  Value bits = arith::ExtUIOp::create(b, bitsOf(wide), bitcast(bitsOf(narrow.getType()), narrow));
-  Value sixteen = isa<VectorType>(wide) ? i32Splat(16, lanesOf(narrow)) : i32(16);
-  return bitcast(wide, shiftLeft(bits, sixteen));
-}
-
 Value KernelBuilder::narrow(Element element, Value wide) {
   if (element == Element::F32)
     return wide;
@@ -311,46 +114,4 @@ Value KernelBuilder::narrow(Element element, Value wide) {
   rounded = select(subnormal, bitAnd(upper, constant(0x8000)), rounded);
   rounded = select(nan, bitOr(upper, constant(0x40)), rounded);
   return bitcast(result, arith::TruncIOp::create(b, bitsOf(result), rounded));
-}
-
-//===----------------------------------------------------------------------===//
-// Control
-//===----------------------------------------------------------------------===//
-
-Values KernelBuilder::loop(Value begin, Value end, int64_t step, ValueRange start,
-                           llvm::function_ref<Values(Value, ValueRange)> body) {
-  auto op = scf::ForOp::create(b, begin, end, i64(step), start, [&](OpBuilder &, Location, Value, ValueRange) {});
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToEnd(op.getBody());
-  Values next = body(op.getInductionVar(), op.getRegionIterArgs());
-  scf::YieldOp::create(b, next);
-  return Values(op.getResults());
-}
-
-void KernelBuilder::forEach(Value begin, Value end, int64_t step, llvm::function_ref<void(Value)> body) {
-  loop(begin, end, step, {}, [&](Value i, ValueRange) {
-    body(i);
-    return Values();
-  });
-}
-
-void KernelBuilder::ifThen(Value condition, llvm::function_ref<void()> then) {
-  ifElse(condition, {}, [&] { return then(), Values(); }, [] { return Values(); });
-}
-
-Values KernelBuilder::ifElse(Value condition, TypeRange types, llvm::function_ref<Values()> then,
-                             llvm::function_ref<Values()> otherwise) {
-  auto op = scf::IfOp::create(b, types, condition, /*addThenBlock=*/true, /*addElseBlock=*/true);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToEnd(op.thenBlock());
-  scf::YieldOp::create(b, then());
-  b.setInsertionPointToEnd(op.elseBlock());
-  scf::YieldOp::create(b, otherwise());
-  return Values(op.getResults());
-}
-
-Value KernelBuilder::intrinsic(llvm::StringRef name, Type result, ValueRange arguments) {
-  auto call = result ? LLVM::CallIntrinsicOp::create(b, result, b.getStringAttr(name), arguments)
-                     : LLVM::CallIntrinsicOp::create(b, b.getStringAttr(name), arguments);
-  return result ? call.getResults() : Value();
 }

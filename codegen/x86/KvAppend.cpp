@@ -1,5 +1,5 @@
 //===- KvAppend.cpp - keeping keys and values in the cache ----------------===//
-#include "codegen/x86/AttentionKernels.h"
+#include "codegen/x86/Kernels.h"
 #include "codegen/x86/RowLoops.h"
 
 using namespace kerf::x86;
@@ -51,8 +51,8 @@ static Value loadSlot(KernelBuilder &kernel, Value slots, Value row) {
   return kernel.signExtend(kernel.load(kernel.ops().getI32Type(), kernel.at(slots, kernel.mul(row, 4)), 4));
 }
 
-KernelInfo kerf::x86::emitKvAppend(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
-                                   const KvAppendSpec &spec) {
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const KvAppendSpec &spec) {
   const CacheLayout layout{spec.kvHeads, spec.headDim, spec.pageSize, spec.cache};
   const unsigned inputBytes = bytesOf(spec.input);
   KernelBuilder kernel(
@@ -79,8 +79,8 @@ KernelInfo kerf::x86::emitKvAppend(mlir::ModuleOp module, const Variant &variant
   return describe(kernel, name, tile);
 }
 
-KernelInfo kerf::x86::emitRopeAppend(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
-                                     const RopeAppendSpec &spec) {
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const RopeAppendSpec &spec) {
   const CacheLayout layout{spec.kvHeads, spec.headDim, spec.pageSize, spec.cache};
   llvm::SmallVector<OperandInfo> operands = {
       {.alignment = unsigned(bytesOf(spec.input))}, {.alignment = 4}, {.alignment = 64, .written = true}};

@@ -2,12 +2,14 @@
 #ifndef KERF_CODEGEN_X86_LAYOUT_H
 #define KERF_CODEGEN_X86_LAYOUT_H
 
-#include "codegen/x86/Element.h"
+#include "codegen/kernels/Element.h"
 
 #include <cstddef>
 #include <cstdint>
 
 namespace kerf::x86 {
+
+using namespace kernels;
 
 /// Where the elements of a weight [n][k] are stored; one layout for all variants. Columns of the product come in
 /// blocks of 16, each block a run of memory that a decode step streams from end to end:

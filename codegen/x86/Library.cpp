@@ -1,6 +1,6 @@
 // Compiles variants to objects, writes the library's table as constant data, and links.
 #include "codegen/x86/Library.h"
-#include "codegen/x86/AttentionKernels.h"
+#include "codegen/x86/Kernels.h"
 #include "kerf/names.h"
 
 #include "mlir/IR/AsmState.h"

@@ -17,7 +17,7 @@ static KernelInfo emitProduct(mlir::ModuleOp module, const Variant &variant, llv
   return info;
 }
 
-KernelInfo kerf::x86::emitLinear(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
                                  const LinearSpec &spec) {
   return emitProduct(module, variant, name,
                      {.k = spec.k,
@@ -32,8 +32,8 @@ KernelInfo kerf::x86::emitLinear(mlir::ModuleOp module, const Variant &variant, 
                       .gated = false});
 }
 
-KernelInfo kerf::x86::emitGatedLinear(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
-                                      const GatedLinearSpec &spec) {
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const GatedLinearSpec &spec) {
   return emitProduct(module, variant, name,
                      {.k = spec.k,
                       .n = spec.n,

@@ -1,6 +1,6 @@
 //===- Lookup.cpp - rows of tables, of tensors and of sequences -----------===//
+#include "codegen/x86/Kernels.h"
 #include "codegen/x86/Layout.h"
-#include "codegen/x86/RowKernels.h"
 #include "codegen/x86/RowLoops.h"
 
 using namespace kerf::x86;
@@ -13,8 +13,8 @@ static Value loadIndex(KernelBuilder &kernel, Value array, Value number) {
 
 // A row of the table is one 32-bit column of a block, 64 bytes from one to the next: f32 elements, or pairs of
 // 16-bit elements.
-KernelInfo kerf::x86::emitEmbed(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
-                                const EmbedSpec &spec) {
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const EmbedSpec &spec) {
   const WeightLayout layout{.n = spec.vocabulary, .k = spec.columns, .element = spec.table};
   const int64_t group = layout.group(), stepBytes = WeightLayout::block * 4;
   KernelBuilder kernel(module, variant, name,
@@ -50,7 +50,7 @@ KernelInfo kerf::x86::emitEmbed(mlir::ModuleOp module, const Variant &variant, l
   return describe(kernel, name, tile);
 }
 
-KernelInfo kerf::x86::emitSelect(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
                                  const SelectSpec &spec) {
   const unsigned bytes = bytesOf(spec.element);
   KernelBuilder kernel(module, variant, name,
@@ -70,8 +70,8 @@ KernelInfo kerf::x86::emitSelect(mlir::ModuleOp module, const Variant &variant, 
   return describe(kernel, name, tile);
 }
 
-KernelInfo kerf::x86::emitPool(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
-                               const PoolSpec &spec) {
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const PoolSpec &spec) {
   KernelBuilder kernel(module, variant, name,
                        {{.alignment = unsigned(bytesOf(spec.input))},
                         {.alignment = 4},

@@ -1,7 +1,7 @@
 //===- Product.cpp - tasks of products and what follows their sums --------===//
 #include "codegen/x86/Product.h"
 
-#include "codegen/x86/Functions.h"
+#include "codegen/kernels/Functions.h"
 
 #include "llvm/Support/MathExtras.h"
 

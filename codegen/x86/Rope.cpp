@@ -1,13 +1,13 @@
 //===- Rope.cpp - rotary tables and rotations -----------------------------===//
-#include "codegen/x86/Functions.h"
-#include "codegen/x86/RowKernels.h"
+#include "codegen/kernels/Functions.h"
+#include "codegen/x86/Kernels.h"
 #include "codegen/x86/RowLoops.h"
 
 using namespace kerf::x86;
 using mlir::Value;
 
-KernelInfo kerf::x86::emitRopeTable(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
-                                    const RopeTableSpec &spec) {
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const RopeTableSpec &spec) {
   KernelBuilder kernel(module, variant, name, {{.alignment = 4}, {.alignment = 4}, {.alignment = 4, .written = true}});
   // An angle costs as much as some dozens of copied elements.
   const uint32_t tile = rowsOfTask(16 * spec.frequencies);
@@ -28,8 +28,8 @@ KernelInfo kerf::x86::emitRopeTable(mlir::ModuleOp module, const Variant &varian
   return describe(kernel, name, tile);
 }
 
-KernelInfo kerf::x86::emitRope(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
-                               const RopeSpec &spec) {
+KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const RopeSpec &spec) {
   assert(spec.headDim % 2 == 0 && spec.columns % spec.headDim == 0 && "rows must be whole heads of even length");
   const int64_t half = spec.headDim / 2;
   KernelBuilder kernel(module, variant, name,

@@ -2,7 +2,7 @@
 #ifndef KERF_CODEGEN_X86_VARIANT_H
 #define KERF_CODEGEN_X86_VARIANT_H
 
-#include "codegen/x86/Element.h"
+#include "codegen/kernels/Element.h"
 
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
@@ -10,6 +10,8 @@
 #include <cstdint>
 
 namespace kerf::x86 {
+
+using namespace kernels;
 
 /// How a matrix product multiplies and sums.
 enum class Dot {

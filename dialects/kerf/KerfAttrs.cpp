@@ -224,6 +224,21 @@ LogicalResult WorkAttr::verify(function_ref<InFlightDiagnostic()> emitError, Fla
   return success();
 }
 
+LogicalResult LaunchAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef function, int64_t least,
+                                 int64_t most, LaunchWhen when, int64_t tile, int64_t columns, int64_t threads,
+                                 int64_t shared) {
+  // C1
+  if (least > most)
+    return emitError() << "launch must have its least rows at or below its most, got " << least << " to " << most;
+  if (tile <= 0 || columns <= 0)
+    return emitError() << "launch must have a positive tile and columns, got " << tile << " and " << columns;
+  if (threads <= 0 || threads > 1024 || threads % 32 != 0)
+    return emitError() << "launch must have a multiple of 32 threads up to 1024, got " << threads;
+  if (shared < 0)
+    return emitError() << "launch must not have negative shared memory, got " << shared;
+  return success();
+}
+
 LogicalResult ResultAttr::verify(function_ref<InFlightDiagnostic()> emitError, ResultKind kind, int64_t columns) {
   if (columns <= 0)
     return emitError() << "result must have at least one column, got " << columns;

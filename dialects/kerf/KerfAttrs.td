@@ -243,6 +243,33 @@ def Kerf_WorkAttr : Kerf_Attr<"Work", "work"> {
   let assemblyFormat = "`<` $group `,` $mask `>`";
   let genVerifyDecl = 1;
 }
+def Kerf_LaunchWhen : Kerf_Enum<"LaunchWhen", "for which steps a GPU kernel's function is launched", [
+  I32EnumAttrCase<"Always", 0, "always">,
+  I32EnumAttrCase<"SingleRows", 1, "single_rows">,
+  I32EnumAttrCase<"SeveralRows", 2, "several_rows">
+]>;
+
+def Kerf_LaunchAttr : Kerf_Attr<"Launch", "launch"> {
+  let summary = "One launch of a GPU kernel, as kerf_gpu_launch in kerf/abi.h";
+  let description = [{
+    `function` runs for steps with `least` to `most` rows of which, unless `when` is `always`, some work item has one
+    row or several. The grid has ceil(rows / tile) * columns blocks of `threads` threads and `shared` bytes of dynamic
+    shared memory.
+
+    - C1: `least` is at most `most`, `tile` and `columns` are positive, `threads` is a positive multiple of 32 and at
+      most 1024, `shared` is not negative.
+
+    Example: `#kerf.launch<"add_f32", rows 1 to 4294967295, always, tile 1, columns 2, threads 256, shared 0>`
+  }];
+  let parameters = (ins StringRefParameter<>:$function, "int64_t":$least, "int64_t":$most,
+                       EnumParameter<Kerf_LaunchWhen>:$when, "int64_t":$tile, "int64_t":$columns, "int64_t":$threads,
+                       "int64_t":$shared);
+  let assemblyFormat = [{
+    `<` $function `,` `rows` $least `to` $most `,` $when `,` `tile` $tile `,` `columns` $columns `,`
+    `threads` $threads `,` `shared` $shared `>`
+  }];
+  let genVerifyDecl = 1;
+}
 def Kerf_ResultAttr : Kerf_Attr<"Result", "result"> {
   let summary = "A result of a program: rows of f32 with `columns` columns";
   let description = "Example: `#kerf.result<logits, 4096>`";

@@ -81,11 +81,13 @@ def Kerf_DispatchOp : Kerf_Op<"dispatch", [HasParent<"ProgramOp">]> {
 
 def Kerf_VariantOp : Kerf_Op<"variant",
     [HasParent<"::mlir::ModuleOp">, Symbol, SymbolTable, NoTerminator, SingleBlock, IsolatedFromAbove]> {
-  let summary = "The kernels of all programs, compiled for one kind of CPU";
+  let summary = "The kernels of all programs, compiled for one kind of CPU or GPU";
   let description = [{
-    Holds a `kerf.kernel` and a function for each kernel. Every variant has the same kernels.
+    Holds a `kerf.kernel` (of a CPU) or `kerf.gpu_kernel` for each kernel, and their functions in a module of their own:
+    `module` or `gpu.module`. Every variant has the same kernels.
     `attention_tile` is the most rows that one entry of the attention work list may have. Once they are compiled,
-    `object` is the file that they were compiled to, as a resource, and takes the place of the functions.
+    `object` is the file that they were compiled to, as a resource, and takes the place of the functions: an object
+    file, a cubin or PTX.
 
     Example:
     ```mlir
@@ -112,6 +114,19 @@ def Kerf_KernelOp : Kerf_Op<"kernel", [HasParent<"VariantOp">]> {
     $function `tile` $tile `columns` $columns `stack` $stack attr-dict
   }];
   let hasVerifier = 1;
+}
+
+def Kerf_GpuKernelOp : Kerf_Op<"gpu_kernel", [HasParent<"VariantOp">]> {
+  let summary = "How a GPU kernel is launched: one or more launches in order";
+  let description = [{
+    Example:
+    ```mlir
+    kerf.gpu_kernel @add launches [
+      #kerf.launch<"add", rows 1 to 4294967295, always, tile 1, columns 2, threads 256, shared 0>]
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$kernel, TypedArrayAttrBase<Kerf_LaunchAttr, "launches">:$launches);
+  let assemblyFormat = "$kernel `launches` $launches attr-dict";
 }
 
 #endif // KERF_PROGRAM_OPS_TD

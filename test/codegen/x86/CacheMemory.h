@@ -2,7 +2,7 @@
 #ifndef KERF_TEST_CODEGEN_X86_CACHEMEMORY_H
 #define KERF_TEST_CODEGEN_X86_CACHEMEMORY_H
 
-#include "codegen/x86/AttentionKernels.h"
+#include "codegen/x86/Kernels.h"
 #include "test/codegen/x86/KernelHarness.h"
 
 #include <algorithm>

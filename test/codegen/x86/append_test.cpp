@@ -1,5 +1,5 @@
 //===- append_test.cpp - what kernels keep in the cache, and where --------===//
-#include "codegen/x86/RowKernels.h"
+#include "codegen/x86/Kernels.h"
 #include "test/codegen/x86/CacheMemory.h"
 
 using namespace kerf::x86;
@@ -29,7 +29,7 @@ TEST_P(Append, KvAppendWritesItsSlotsAlone) {
   for (int64_t headDim : {2, 8, 20, 64, 80})
     for (auto [in, kept] : {std::pair(f32, f32), {f32, bf16}, {f32, f16}, {bf16, bf16}}) {
       const KvAppendSpec spec{3, headDim, 32, in, kept};
-      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKvAppend(module, v, name, spec); });
+      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
       const int64_t columns = 3 * headDim;
       for (int64_t rows : {0, 1, 70}) {
         Cache cache({3, headDim, 32, kept}, {96}, random);
@@ -59,19 +59,19 @@ TEST_P(Append, RopeAppendEqualsItsParts) {
     for (auto [norm, rope] : {std::pair(false, true), {true, true}, {false, false}})
       for (auto [in, kept, out] : {std::array{f32, f32, f32}, {f32, bf16, bf16}, {bf16, f16, f32}}) {
         const RopeAppendSpec spec{queryHeads, kvHeads, headDim, 16, in, kept, out, rope, norm, 1e-5};
-        Kernel fused(variant(), [&](auto module, auto &v, auto name) { return emitRopeAppend(module, v, name, spec); });
+        Kernel fused(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
         const int64_t q = queryHeads * headDim, k = kvHeads * headDim;
         Kernel normKernel(variant(), [&](auto module, auto &v, auto name) {
-          return emitRmsNorm(module, v, name, {headDim, headDim, 1e-5, in, f32});
+          return emitKernel(module, v, name, {headDim, headDim, 1e-5, in, f32});
         });
         auto ropeOf = [&](int64_t columns, Element from, Element to) {
           return Kernel(variant(), [&](auto module, auto &v, auto name) {
-            return emitRope(module, v, name, {columns, headDim, from, to});
+            return emitKernel(module, v, name, {columns, headDim, from, to});
           });
         };
         Kernel queryRope = ropeOf(q, norm ? f32 : in, out), keyRope = ropeOf(k, norm ? f32 : in, f32);
         Kernel append(variant(), [&](auto module, auto &v, auto name) {
-          return emitKvAppend(module, v, name, {kvHeads, headDim, 16, f32, kept});
+          return emitKernel(module, v, name, {kvHeads, headDim, 16, f32, kept});
         });
         const int64_t rows = 37;
         Tensor input(in, rows * (q + 2 * k)), table(f32, rows * headDim), queryScale(f32, headDim),

@@ -2,10 +2,9 @@
 // decode, against the bytes of the cache that it has to read; row kernels against the bytes that they move. Times are
 // those of the thread, so that what else runs on the machine takes no part but in caches and memory.
 
-#include "codegen/x86/AttentionKernels.h"
 #include "codegen/x86/Jit.h"
 #include "codegen/x86/KernelBuilder.h"
-#include "codegen/x86/RowKernels.h"
+#include "codegen/x86/Kernels.h"
 
 #include "llvm/Support/CommandLine.h"
 
@@ -85,9 +84,9 @@ void *aligned(std::vector<char> &memory) {
 
 void benchAttention(const Variant &variant, Element cache) {
   const AttentionSpec spec{queryHeads, kvHeads, headDim, pageSize, Element::F32, cache, Element::F32, 0.125};
-  Compiled attention(variant, [&](auto module, auto &v, auto name) { return emitAttention(module, v, name, spec); });
+  Compiled attention(variant, [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
   Compiled append(variant, [&](auto module, auto &v, auto name) {
-    return emitKvAppend(module, v, name, {kvHeads, headDim, pageSize, Element::F32, cache});
+    return emitKernel(module, v, name, {kvHeads, headDim, pageSize, Element::F32, cache});
   });
   const CacheLayout layout{kvHeads, headDim, pageSize, cache};
   std::vector<int64_t> lengths(contexts.begin(), contexts.end());
@@ -139,21 +138,21 @@ void benchRows(const Variant &variant) {
   };
   const Element f32 = Element::F32, bf16 = Element::BF16;
   Compiled norm(variant, [&](auto module, auto &v, auto name) {
-    return emitRmsNorm(module, v, name, {columns, columns, 1e-5, f32, bf16});
+    return emitKernel(module, v, name, {columns, columns, 1e-5, f32, bf16});
   });
   report("rms_norm", norm, {a.data(), b.data(), c.data()}, columns * 6);
   Compiled add(variant,
-               [&](auto module, auto &v, auto name) { return emitAdd(module, v, name, {columns, f32, f32, f32}); });
+               [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, {columns, f32, f32, f32}); });
   report("add", add, {a.data(), b.data(), c.data()}, columns * 12);
   Compiled gate(variant, [&](auto module, auto &v, auto name) {
-    return emitGate(module, v, name, {wide, Activation::Silu, f32, bf16});
+    return emitKernel(module, v, name, {wide, Activation::Silu, f32, bf16});
   });
   report("gate", gate, {a.data(), b.data(), c.data()}, wide * 10);
   Compiled table(variant,
-                 [&](auto module, auto &v, auto name) { return emitRopeTable(module, v, name, {headDim / 2, 1}); });
+                 [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, {headDim / 2, 1}); });
   report("rope_table", table, {positions.data(), a.data(), c.data()}, headDim * 4);
   Compiled rope(variant, [&](auto module, auto &v, auto name) {
-    return emitRope(module, v, name, {columns, headDim, f32, f32});
+    return emitKernel(module, v, name, {columns, headDim, f32, f32});
   });
   report("rope", rope, {a.data(), b.data(), c.data()}, columns * 8);
 }

@@ -1,5 +1,5 @@
 //===- attention_test.cpp - attention kernels against a scalar reference --===//
-#include "codegen/x86/AttentionKernels.h"
+#include "codegen/x86/Kernels.h"
 #include "test/codegen/x86/CacheMemory.h"
 
 #include <optional>
@@ -39,7 +39,7 @@ public:
   Problem(const Variant &variant, const AttentionSpec &spec, std::vector<int64_t> lengths, unsigned seed)
       : spec(spec), lengths(lengths), variant(variant), random(seed),
         cache({spec.kvHeads, spec.headDim, spec.pageSize, spec.cache}, lengths, random),
-        kernel(variant, [&](auto module, auto &v, auto name) { return emitAttention(module, v, name, spec); }) {
+        kernel(variant, [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); }) {
     std::normal_distribution<float> normal;
     for (size_t sequence = 0; sequence < lengths.size(); ++sequence) {
       queries.push_back(std::make_unique<Tensor>(spec.queries, lengths[sequence] * spec.queryHeads * spec.headDim));
@@ -395,7 +395,7 @@ TEST_P(Attention, MergeOfHalvesIsTheWhole) {
                    1);
   }
   Kernel merge(variant(), [&](auto module, auto &v, auto name) {
-    return emitAttentionMerge(module, v, name, {columns, queryHeads, f32, f32});
+    return emitKernel(module, v, name, {columns, queryHeads, f32, f32});
   });
   Tensor output(f32, columns), lse(f32, queryHeads);
   merge({parts[0]->data(), partLses[0]->data(), parts[1]->data(), partLses[1]->data(), output.data(), lse.data()}, 1);
@@ -415,8 +415,7 @@ TEST_P(Attention, Merge) {
   for (int64_t headDim : {1, 7, 16, 80})
     for (auto [in, out] : {std::pair(f32, f32), {f32, bf16}, {bf16, bf16}}) {
       const AttentionMergeSpec spec{3 * headDim, 3, in, out};
-      Kernel kernel(variant(),
-                    [&](auto module, auto &v, auto name) { return emitAttentionMerge(module, v, name, spec); });
+      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
       for (int64_t rows : {0, 1, int(kernel.info.tile) + 1}) {
         Tensor lhs(in, rows * spec.columns), rhs(in, rows * spec.columns), output(out, rows * spec.columns);
         Tensor l(f32, rows * 3), r(f32, rows * 3), lse(f32, rows * 3);

@@ -1,5 +1,5 @@
 //===- builder_test.cpp - conversions, functions and masks of KernelBuilder ===//
-#include "codegen/x86/Functions.h"
+#include "codegen/kernels/Functions.h"
 #include "codegen/x86/Jit.h"
 #include "codegen/x86/KernelBuilder.h"
 #include "codegen/x86/Lower.h"

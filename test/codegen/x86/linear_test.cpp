@@ -101,11 +101,10 @@ public:
     loadKernelDialects(context);
     mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
     if (layer.gated)
-      info =
-          emitGatedLinear(*module, variant, "kernel",
-                          {layer.k, layer.n, layer.input, layer.weight, layer.output, *layer.activation, layer.bias});
+      info = emitKernel(*module, variant, "kernel",
+                        {layer.k, layer.n, layer.input, layer.weight, layer.output, *layer.activation, layer.bias});
     else
-      info = emitLinear(*module, variant, "kernel",
+      info = emitKernel(*module, variant, "kernel",
                         {layer.k, layer.n, layer.input, layer.weight, layer.output, layer.bias, layer.residual,
                          layer.residualElement, layer.activation});
     jit = orExit(Jit::create(*module, variant, [&](llvm::Module &llvmModule) {
@@ -413,7 +412,7 @@ TEST(Amx, KeepsTilesInRegisters) {
   mlir::MLIRContext context;
   loadKernelDialects(context);
   mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
-  emitLinear(*module, variant, "kernel", {.k = 96, .n = 1024, .input = bf16, .weight = bf16, .output = bf16});
+  emitKernel(*module, variant, "kernel", {.k = 96, .n = 1024, .input = bf16, .weight = bf16, .output = bf16});
   ASSERT_TRUE(llvm::succeeded(lowerToLLVMDialect(*module)));
   llvm::LLVMContext llvmContext;
   auto translated = orExit(translate(*module, variant, llvmContext));

@@ -1,6 +1,6 @@
 //===- row_kernels_test.cpp - row kernels against a scalar reference ------===//
+#include "codegen/x86/Kernels.h"
 #include "codegen/x86/Layout.h"
-#include "codegen/x86/RowKernels.h"
 #include "test/codegen/x86/KernelHarness.h"
 
 using namespace kerf::x86;
@@ -27,7 +27,7 @@ TEST_P(RowKernels, RmsNorm) {
     for (int64_t runs : {1, 3})
       for (auto [in, out] : {std::pair(f32, bf16), {f32, f32}, {bf16, f16}}) {
         const RmsNormSpec spec{run * runs, run, 1e-5, in, out};
-        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitRmsNorm(module, v, name, spec); });
+        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
         Tensor scale(f32, run);
         scale.fill(random);
         for (int64_t rows : {0, 1, 5, int(kernel.info.tile) + 1}) {
@@ -52,7 +52,7 @@ TEST_P(RowKernels, RmsNorm) {
 TEST_P(RowKernels, RmsNormInPlace) {
   std::mt19937 random(2);
   const RmsNormSpec spec{77, 77, 1e-6, f32, f32};
-  Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitRmsNorm(module, v, name, spec); });
+  Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
   Tensor scale(f32, 77), input(f32, 3 * 77), output(f32, 3 * 77);
   scale.fill(random);
   input.fill(random);
@@ -66,7 +66,7 @@ TEST_P(RowKernels, LayerNorm) {
   for (int64_t columns : someColumns)
     for (auto [in, out] : {std::pair(f32, bf16), {f32, f32}, {bf16, f16}}) {
       const LayerNormSpec spec{columns, 1e-5, in, out};
-      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitLayerNorm(module, v, name, spec); });
+      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
       Tensor scale(f32, columns), bias(f32, columns);
       scale.fill(random);
       bias.fill(random);
@@ -142,8 +142,7 @@ TEST_P(RowKernels, Activations) {
     for (int64_t columns : {1, 13, 64, 131})
       for (auto [in, out] : {std::pair(f32, f32), {f32, bf16}, {bf16, bf16}}) {
         const ActivationSpec spec{columns, activation, in, out};
-        Kernel kernel(variant(),
-                      [&](auto module, auto &v, auto name) { return emitActivation(module, v, name, spec); });
+        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
         for (int64_t rows : {0, 1, int(kernel.info.tile) + 3}) {
           Tensor input(in, rows * columns), output(out, rows * columns);
           input.fill(random, 4);
@@ -170,7 +169,7 @@ TEST_P(RowKernels, Gate) {
     for (int64_t columns : {1, 13, 64, 131})
       for (auto [in, out] : {std::pair(f32, f32), {f32, bf16}, {bf16, bf16}}) {
         const GateSpec spec{columns, activation, in, out};
-        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitGate(module, v, name, spec); });
+        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
         for (int64_t rows : {0, 1, int(kernel.info.tile) + 3}) {
           Tensor gate(in, rows * columns), up(in, rows * columns), output(out, rows * columns);
           gate.fill(random, 4);
@@ -192,7 +191,7 @@ TEST_P(RowKernels, AddIsExact) {
   for (int64_t columns : someColumns)
     for (auto [l, r, out] : {std::array{f32, f32, f32}, {f32, bf16, f32}, {bf16, f16, bf16}, {f32, f32, f16}}) {
       const AddSpec spec{columns, l, r, out};
-      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitAdd(module, v, name, spec); });
+      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
       for (int64_t rows : {0, 1, int(kernel.info.tile) + 1}) {
         Tensor lhs(l, rows * columns), rhs(r, rows * columns), output(out, rows * columns), expected(out, 1);
         lhs.fill(random);
@@ -217,7 +216,7 @@ TEST_P(RowKernels, EmbedReadsTheLayoutOfLinears) {
     for (int64_t columns : someColumns)
       for (int64_t vocabulary : {1, 16, 50}) {
         const EmbedSpec spec{vocabulary, columns, in, out};
-        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitEmbed(module, v, name, spec); });
+        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
         Tensor table(in, vocabulary * columns);
         table.fill(random);
         const WeightLayout layout{vocabulary, columns, in};
@@ -244,7 +243,7 @@ TEST_P(RowKernels, Select) {
   for (Element element : {f32, bf16, f16})
     for (int64_t columns : someColumns) {
       const SelectSpec spec{columns, element};
-      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitSelect(module, v, name, spec); });
+      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
       Tensor input(element, 9 * columns);
       input.fill(random);
       // Any bits arrive as they are.
@@ -268,7 +267,7 @@ TEST_P(RowKernels, Pool) {
     for (int64_t columns : someColumns)
       for (auto [in, out] : {std::pair(f32, f32), {bf16, f32}, {f16, bf16}}) {
         const PoolSpec spec{columns, pooling, in, out};
-        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitPool(module, v, name, spec); });
+        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
         Tensor input(in, 24 * columns);
         input.fill(random);
         input.set(5 * columns, NAN);
@@ -304,7 +303,7 @@ TEST_P(RowKernels, RopeTable) {
   for (int64_t count : {1, 3, 8, 10, 32, 40, 64})
     for (double factor : {1.0, 1.25}) {
       const RopeTableSpec spec{count, factor};
-      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitRopeTable(module, v, name, spec); });
+      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
       Tensor frequencies(f32, count);
       for (int64_t i = 0; i < count; ++i)
         frequencies.set(i, std::pow(10000.0, -double(i) / count));
@@ -333,7 +332,7 @@ TEST_P(RowKernels, Rope) {
     for (int64_t heads : {1, 3})
       for (auto [in, out] : {std::pair(f32, f32), {f32, bf16}, {bf16, f16}}) {
         const RopeSpec spec{headDim * heads, headDim, in, out};
-        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitRope(module, v, name, spec); });
+        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
         for (int64_t rows : {0, 1, int(kernel.info.tile) + 1}) {
           Tensor input(in, rows * spec.columns), table(f32, rows * headDim), output(out, rows * spec.columns);
           input.fill(random);

@@ -1,24 +1,24 @@
 //===- Functions.cpp - functions that kernels compute ---------------------===//
-#include "codegen/x86/Functions.h"
+#include "codegen/kernels/Functions.h"
 
 #include "mlir/IR/TypeUtilities.h"
 
 #include <numbers>
 
 using namespace mlir;
-using namespace kerf::x86;
+using namespace kerf::kernels;
 using Value = mlir::Value;
 
 /// `like`'s type with the number in each lane.
-static Value splatLike(KernelBuilder &kernel, Value like, TypedAttr number) {
+static Value splatLike(IrBuilder &kernel, Value like, TypedAttr number) {
   if (auto vector = dyn_cast<VectorType>(like.getType()))
     number = DenseElementsAttr::get(vector, Attribute(number));
   return arith::ConstantOp::create(kernel.ops(), number);
 }
-static Value constantLike(KernelBuilder &kernel, Value like, double value) {
+static Value constantLike(IrBuilder &kernel, Value like, double value) {
   return splatLike(kernel, like, FloatAttr::get(getElementTypeOrSelf(like.getType()), value));
 }
-static Value integerLike(KernelBuilder &kernel, Value like, int64_t value) {
+static Value integerLike(IrBuilder &kernel, Value like, int64_t value) {
   return splatLike(kernel, like, IntegerAttr::get(getElementTypeOrSelf(like.getType()), value));
 }
 
@@ -32,7 +32,7 @@ static Type withElement(Type type, Type element) {
 // Argument reduction by Cody and Waite: x = n ln 2 + r with |r| <= ln 2 / 2 and ln 2 in two parts, the first of which
 // n multiplies exactly; then the Taylor polynomial of e^r, whose rest r^8 / 8! is below 2^-27 there, and a scaling by
 // 2^n in two steps, so that neither factor overflows.
-Value kerf::x86::exponential(KernelBuilder &kernel, Value x) {
+Value kerf::kernels::exponential(IrBuilder &kernel, Value x) {
   auto constant = [&](float value) { return constantLike(kernel, x, value); };
   // Beyond these the result is 0 or infinity anyway. NaN stays: min and max give their second operand.
   Value bounded = kernel.max(constant(-104.0f), kernel.min(constant(89.0f), x));
@@ -56,7 +56,7 @@ Value kerf::x86::exponential(KernelBuilder &kernel, Value x) {
 }
 
 // Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26: |error| <= 1.5e-7.
-Value kerf::x86::errorFunction(KernelBuilder &kernel, Value x) {
+Value kerf::kernels::errorFunction(IrBuilder &kernel, Value x) {
   auto constant = [&](float value) { return constantLike(kernel, x, value); };
   Value bits = kernel.bitcast(withElement(x.getType(), kernel.ops().getI32Type()), x);
   auto integer = [&](int32_t value) { return integerLike(kernel, bits, value); };
@@ -71,7 +71,7 @@ Value kerf::x86::errorFunction(KernelBuilder &kernel, Value x) {
   return kernel.bitcast(x.getType(), kernel.bitOr(kernel.bitcast(bits.getType(), positive), sign));
 }
 
-Value kerf::x86::activate(KernelBuilder &kernel, Activation activation, Value x) {
+Value kerf::kernels::activate(IrBuilder &kernel, Activation activation, Value x) {
   auto constant = [&](double value) { return constantLike(kernel, x, value); };
   auto timesSigmoid = [&](Value argument) {
     return kernel.div(x, kernel.add(constant(1), exponential(kernel, kernel.neg(argument))));
@@ -97,7 +97,7 @@ Value kerf::x86::activate(KernelBuilder &kernel, Activation activation, Value x)
 
 // x = 2^e f with f in [sqrt(1/2), sqrt 2): log x = e log 2 + 2 artanh(s), s = (f - 1) / (f + 1), |s| < 0.172. In f64
 // the series to s^13 leaves less than 2^-40.
-Value kerf::x86::logarithm(KernelBuilder &kernel, Value x) {
+Value kerf::kernels::logarithm(IrBuilder &kernel, Value x) {
   auto &ops = kernel.ops();
   Type f64 = withElement(x.getType(), ops.getF64Type()), i32 = withElement(x.getType(), ops.getI32Type());
   Value bits = kernel.bitcast(i32, x);
@@ -121,7 +121,7 @@ Value kerf::x86::logarithm(KernelBuilder &kernel, Value x) {
 
 // Argument reduction by Cody and Waite in f64: x = n pi/2 + r with |r| <= pi/4 and pi/2 in two parts, the products
 // fused; then the Taylor polynomials, whose rests r^15 / 15! and r^16 / 16! are below 2^-44 there.
-std::pair<Value, Value> kerf::x86::cosSin(KernelBuilder &kernel, Value angles, double factor) {
+std::pair<Value, Value> kerf::kernels::cosSin(IrBuilder &kernel, Value angles, double factor) {
   auto &ops = kernel.ops();
   Type f64 = withElement(angles.getType(), ops.getF64Type()), i64 = withElement(angles.getType(), ops.getI64Type());
   Value x = arith::ExtFOp::create(ops, f64, angles);

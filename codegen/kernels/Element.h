@@ -1,10 +1,10 @@
 //===- Element.h - element types of kernel operands -------------*- C++ -*-===//
-#ifndef KERF_CODEGEN_X86_ELEMENT_H
-#define KERF_CODEGEN_X86_ELEMENT_H
+#ifndef KERF_CODEGEN_KERNELS_ELEMENT_H
+#define KERF_CODEGEN_KERNELS_ELEMENT_H
 
 #include <cstdint>
 
-namespace kerf::x86 {
+namespace kerf::kernels {
 
 /// Element types that kernels read and write.
 enum class Element { F32, BF16, F16 };
@@ -17,6 +17,6 @@ constexpr const char *nameOf(Element element) {
   return element == Element::F32 ? "f32" : element == Element::BF16 ? "bf16" : "f16";
 }
 
-} // namespace kerf::x86
+} // namespace kerf::kernels
 
-#endif // KERF_CODEGEN_X86_ELEMENT_H
+#endif // KERF_CODEGEN_KERNELS_ELEMENT_H

@@ -1,15 +1,12 @@
 //===- SelectKernel.cpp - which kernel computes an op ---------------------===//
-#include "codegen/x86/SelectKernel.h"
-
-#include "codegen/x86/AttentionKernels.h"
-#include "codegen/x86/RowKernels.h"
+#include "codegen/kernels/SelectKernel.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace kerf;
-using namespace kerf::x86;
+using namespace kerf::kernels;
 
 namespace {
 
@@ -32,30 +29,30 @@ Extent rowsOf(Operation *op) {
   return getRowExtent(style ? style.getDpsInits().front() : op->getOperand(0));
 }
 
-x86::Activation toActivation(kerf::Activation activation) {
+kernels::Activation toActivation(kerf::Activation activation) {
   switch (activation) {
   case kerf::Activation::Silu:
-    return x86::Activation::Silu;
+    return kernels::Activation::Silu;
   case kerf::Activation::Gelu:
-    return x86::Activation::Gelu;
+    return kernels::Activation::Gelu;
   case kerf::Activation::GeluTanh:
-    return x86::Activation::GeluTanh;
+    return kernels::Activation::GeluTanh;
   case kerf::Activation::Relu:
-    return x86::Activation::Relu;
+    return kernels::Activation::Relu;
   }
   llvm_unreachable("every activation has a kernel");
 }
 
-x86::Pooling toPooling(kerf::Pooling pooling) {
+kernels::Pooling toPooling(kerf::Pooling pooling) {
   switch (pooling) {
   case kerf::Pooling::Mean:
-    return x86::Pooling::Mean;
+    return kernels::Pooling::Mean;
   case kerf::Pooling::First:
-    return x86::Pooling::First;
+    return kernels::Pooling::First;
   case kerf::Pooling::Last:
-    return x86::Pooling::Last;
+    return kernels::Pooling::Last;
   case kerf::Pooling::Max:
-    return x86::Pooling::Max;
+    return kernels::Pooling::Max;
   }
   llvm_unreachable("every pooling has a kernel");
 }
@@ -128,10 +125,10 @@ public:
             .Case<LinearOp, GatedLinearOp, RmsNormOp, LayerNormOp, ActivationOp, GateOp, AddOp, EmbedOp, SelectOp,
                   PoolOp, RopeTableOp, RopeOp, KvAppendOp, RopeAppendOp, AttentionOp, AttentionMergeOp>(
                 [&](auto op) { return make(op); })
-            .Default([](Operation *) { return Launch(); });
+            .Default([](Operation *) { return Launch{{}, LinearSpec{}}; });
     launch.operands = operands.list;
     launch.unplanned = operands.unplanned;
-    if (launch.emit)
+    if (!launch.key.empty())
       launch.rows = rowsOf(op);
     return launch;
   }
@@ -158,8 +155,7 @@ private:
     operands.tensor(op.getInit());
     return {llvm::formatv("linear_{0}_{1}_{2}_k{3}_n{4}{5}{6}{7}", name(spec.input), name(spec.weight),
                           name(spec.output), spec.k, spec.n, spec.bias ? "_bias" : "", activation, residual),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitLinear(module, v, key, spec); },
-            {}};
+            spec};
   }
 
   Launch make(GatedLinearOp op) {
@@ -175,8 +171,7 @@ private:
     return {llvm::formatv("gated_linear_{0}_{1}_{2}_{3}_k{4}_n{5}{6}", stringifyActivation(op.getActivation()),
                           name(spec.input), name(spec.weight), name(spec.output), spec.k, spec.n,
                           spec.bias ? "_bias" : ""),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitGatedLinear(module, v, key, spec); },
-            {}};
+            spec};
   }
 
   Launch make(RmsNormOp op) {
@@ -185,8 +180,7 @@ private:
     operands.tensor(op.getInput()).tensor(op.getScale()).tensor(op.getInit());
     return {llvm::formatv("rms_norm_{0}_{1}_c{2}_run{3}_eps{4}", name(spec.input), name(spec.output), spec.columns,
                           spec.run, spell(spec.eps)),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitRmsNorm(module, v, key, spec); },
-            {}};
+            spec};
   }
 
   Launch make(LayerNormOp op) {
@@ -195,8 +189,7 @@ private:
     operands.tensor(op.getInput()).tensor(op.getScale()).tensor(op.getBias()).tensor(op.getInit());
     return {llvm::formatv("layer_norm_{0}_{1}_c{2}_eps{3}", name(spec.input), name(spec.output), spec.columns,
                           spell(spec.eps)),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitLayerNorm(module, v, key, spec); },
-            {}};
+            spec};
   }
 
   Launch make(ActivationOp op) {
@@ -205,8 +198,7 @@ private:
     operands.tensor(op.getInput()).tensor(op.getInit());
     return {llvm::formatv("activation_{0}_{1}_{2}_c{3}", stringifyActivation(op.getActivation()), name(spec.input),
                           name(spec.output), spec.columns),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitActivation(module, v, key, spec); },
-            {}};
+            spec};
   }
 
   Launch make(GateOp op) {
@@ -215,8 +207,7 @@ private:
     operands.tensor(op.getGate()).tensor(op.getUp()).tensor(op.getInit());
     return {llvm::formatv("gate_{0}_{1}_{2}_c{3}", stringifyActivation(op.getActivation()), name(spec.gate),
                           name(spec.output), spec.columns),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitGate(module, v, key, spec); },
-            {}};
+            spec};
   }
 
   Launch make(AddOp op) {
@@ -224,8 +215,7 @@ private:
                  toElement(op.getInit().getType())};
     operands.tensor(op.getLhs()).tensor(op.getRhs()).tensor(op.getInit());
     return {llvm::formatv("add_{0}_{1}_{2}_c{3}", name(spec.lhs), name(spec.rhs), name(spec.output), spec.columns),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitAdd(module, v, key, spec); },
-            {}};
+            spec};
   }
 
   Launch make(EmbedOp op) {
@@ -234,16 +224,13 @@ private:
     operands.tensor(op.getIds()).tensor(op.getTable()).tensor(op.getInit());
     return {
         llvm::formatv("embed_{0}_{1}_v{2}_c{3}", name(spec.table), name(spec.output), spec.vocabulary, spec.columns),
-        [=](ModuleOp module, const Variant &v, StringRef key) { return emitEmbed(module, v, key, spec); },
-        {}};
+        spec};
   }
 
   Launch make(SelectOp op) {
     SelectSpec spec{columnsOf(op.getInit()), toElement(op.getInit().getType())};
     operands.tensor(op.getInput()).tensor(op.getRows()).tensor(op.getInit());
-    return {llvm::formatv("select_{0}_c{1}", name(spec.element), spec.columns),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitSelect(module, v, key, spec); },
-            {}};
+    return {llvm::formatv("select_{0}_c{1}", name(spec.element), spec.columns), spec};
   }
 
   Launch make(PoolOp op) {
@@ -252,16 +239,13 @@ private:
     operands.tensor(op.getInput()).tensor(op.getFirst()).tensor(op.getCount()).tensor(op.getInit());
     return {llvm::formatv("pool_{0}_{1}_{2}_c{3}", stringifyPooling(op.getPooling()), name(spec.input),
                           name(spec.output), spec.columns),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitPool(module, v, key, spec); },
-            {}};
+            spec};
   }
 
   Launch make(RopeTableOp op) {
     RopeTableSpec spec{lengthOf(op.getFrequencies()), op.getFactorAttr().getValueAsDouble()};
     operands.tensor(op.getPositions()).tensor(op.getFrequencies()).tensor(op.getInit());
-    return {llvm::formatv("rope_table_f{0}_x{1}", spec.frequencies, spell(spec.factor)),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitRopeTable(module, v, key, spec); },
-            {}};
+    return {llvm::formatv("rope_table_f{0}_x{1}", spec.frequencies, spell(spec.factor)), spec};
   }
 
   Launch make(RopeOp op) {
@@ -269,8 +253,7 @@ private:
                   toElement(op.getInit().getType())};
     operands.tensor(op.getInput()).tensor(op.getTable()).tensor(op.getInit());
     return {llvm::formatv("rope_{0}_{1}_c{2}_d{3}", name(spec.input), name(spec.output), spec.columns, spec.headDim),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitRope(module, v, key, spec); },
-            {}};
+            spec};
   }
 
   Launch make(KvAppendOp op) {
@@ -279,9 +262,7 @@ private:
                       toElement(group.getElement())};
     operands.tensor(op.getKeys()).tensor(op.getValues()).step(StepField::Slots, op.getGroupAttr());
     operands.cache(op.getGroupAttr(), op.getPlane());
-    return {llvm::formatv("kv_append_{0}_{1}", name(spec.input), spellGroup(group)),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitKvAppend(module, v, key, spec); },
-            {}};
+    return {llvm::formatv("kv_append_{0}_{1}", name(spec.input), spellGroup(group)), spec};
   }
 
   Launch make(RopeAppendOp op) {
@@ -301,8 +282,7 @@ private:
     operands.optional(op.getQueryScale()).optional(op.getKeyScale()).tensor(op.getInit());
     return {llvm::formatv("rope_append_{0}_{1}_q{2}_{3}{4}{5}", name(spec.input), name(spec.output), spec.queryHeads,
                           spellGroup(group), spec.rope ? "" : "_plain", spec.norm ? "_norm" + spell(spec.eps) : ""),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitRopeAppend(module, v, key, spec); },
-            {}};
+            spec};
   }
 
   Launch make(AttentionOp op) {
@@ -327,8 +307,7 @@ private:
     return {llvm::formatv("attention_{0}_{1}_q{2}_{3}_x{4}{5}{6}{7}", name(spec.queries), name(spec.output),
                           spec.queryHeads, spellGroup(group), spell(spec.scale), spec.logSumExp ? "_lse" : "",
                           spec.behind ? "_behind" : "", spec.ahead ? "_ahead" : ""),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitAttention(module, v, key, spec); },
-            {}};
+            spec};
   }
 
   Launch make(AttentionMergeOp op) {
@@ -336,9 +315,7 @@ private:
                             toElement(op.getInit().getType())};
     operands.tensor(op.getLhs()).tensor(op.getLhsLse()).tensor(op.getRhs()).tensor(op.getRhsLse());
     operands.tensor(op.getInit()).tensor(op.getLseInit());
-    return {llvm::formatv("attention_merge_{0}_c{1}_h{2}", name(spec.element), spec.columns, spec.heads),
-            [=](ModuleOp module, const Variant &v, StringRef key) { return emitAttentionMerge(module, v, key, spec); },
-            {}};
+    return {llvm::formatv("attention_merge_{0}_c{1}_h{2}", name(spec.element), spec.columns, spec.heads), spec};
   }
 
   /// A number as part of a symbol: all of its bits.
@@ -358,6 +335,6 @@ private:
 
 } // namespace
 
-Launch kerf::x86::selectKernel(Operation *op, SmallVectorImpl<Attribute> &workLists) {
+Launch kerf::kernels::selectKernel(Operation *op, SmallVectorImpl<Attribute> &workLists) {
   return Selector(op->getContext(), workLists).select(op);
 }
