@@ -62,16 +62,16 @@ TEST_P(Append, RopeAppendEqualsItsParts) {
         Kernel fused(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
         const int64_t q = queryHeads * headDim, k = kvHeads * headDim;
         Kernel normKernel(variant(), [&](auto module, auto &v, auto name) {
-          return emitKernel(module, v, name, {headDim, headDim, 1e-5, in, f32});
+          return emitKernel(module, v, name, RmsNormSpec{headDim, headDim, 1e-5, in, f32});
         });
         auto ropeOf = [&](int64_t columns, Element from, Element to) {
           return Kernel(variant(), [&](auto module, auto &v, auto name) {
-            return emitKernel(module, v, name, {columns, headDim, from, to});
+            return emitKernel(module, v, name, RopeSpec{columns, headDim, from, to});
           });
         };
         Kernel queryRope = ropeOf(q, norm ? f32 : in, out), keyRope = ropeOf(k, norm ? f32 : in, f32);
         Kernel append(variant(), [&](auto module, auto &v, auto name) {
-          return emitKernel(module, v, name, {kvHeads, headDim, 16, f32, kept});
+          return emitKernel(module, v, name, KvAppendSpec{kvHeads, headDim, 16, f32, kept});
         });
         const int64_t rows = 37;
         Tensor input(in, rows * (q + 2 * k)), table(f32, rows * headDim), queryScale(f32, headDim),

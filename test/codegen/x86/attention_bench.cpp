@@ -86,7 +86,7 @@ void benchAttention(const Variant &variant, Element cache) {
   const AttentionSpec spec{queryHeads, kvHeads, headDim, pageSize, Element::F32, cache, Element::F32, 0.125};
   Compiled attention(variant, [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
   Compiled append(variant, [&](auto module, auto &v, auto name) {
-    return emitKernel(module, v, name, {kvHeads, headDim, pageSize, Element::F32, cache});
+    return emitKernel(module, v, name, KvAppendSpec{kvHeads, headDim, pageSize, Element::F32, cache});
   });
   const CacheLayout layout{kvHeads, headDim, pageSize, cache};
   std::vector<int64_t> lengths(contexts.begin(), contexts.end());
@@ -138,21 +138,23 @@ void benchRows(const Variant &variant) {
   };
   const Element f32 = Element::F32, bf16 = Element::BF16;
   Compiled norm(variant, [&](auto module, auto &v, auto name) {
-    return emitKernel(module, v, name, {columns, columns, 1e-5, f32, bf16});
+    return emitKernel(module, v, name, RmsNormSpec{columns, columns, 1e-5, f32, bf16});
   });
   report("rms_norm", norm, {a.data(), b.data(), c.data()}, columns * 6);
-  Compiled add(variant,
-               [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, {columns, f32, f32, f32}); });
+  Compiled add(variant, [&](auto module, auto &v, auto name) {
+    return emitKernel(module, v, name, AddSpec{columns, f32, f32, f32});
+  });
   report("add", add, {a.data(), b.data(), c.data()}, columns * 12);
   Compiled gate(variant, [&](auto module, auto &v, auto name) {
-    return emitKernel(module, v, name, {wide, Activation::Silu, f32, bf16});
+    return emitKernel(module, v, name, GateSpec{wide, Activation::Silu, f32, bf16});
   });
   report("gate", gate, {a.data(), b.data(), c.data()}, wide * 10);
-  Compiled table(variant,
-                 [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, {headDim / 2, 1}); });
+  Compiled table(variant, [&](auto module, auto &v, auto name) {
+    return emitKernel(module, v, name, RopeTableSpec{headDim / 2, 1});
+  });
   report("rope_table", table, {positions.data(), a.data(), c.data()}, headDim * 4);
   Compiled rope(variant, [&](auto module, auto &v, auto name) {
-    return emitKernel(module, v, name, {columns, headDim, f32, f32});
+    return emitKernel(module, v, name, RopeSpec{columns, headDim, f32, f32});
   });
   report("rope", rope, {a.data(), b.data(), c.data()}, columns * 8);
 }

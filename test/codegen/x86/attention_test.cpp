@@ -395,7 +395,7 @@ TEST_P(Attention, MergeOfHalvesIsTheWhole) {
                    1);
   }
   Kernel merge(variant(), [&](auto module, auto &v, auto name) {
-    return emitKernel(module, v, name, {columns, queryHeads, f32, f32});
+    return emitKernel(module, v, name, AttentionMergeSpec{columns, queryHeads, f32, f32});
   });
   Tensor output(f32, columns), lse(f32, queryHeads);
   merge({parts[0]->data(), partLses[0]->data(), parts[1]->data(), partLses[1]->data(), output.data(), lse.data()}, 1);

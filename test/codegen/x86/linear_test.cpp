@@ -412,7 +412,7 @@ TEST(Amx, KeepsTilesInRegisters) {
   mlir::MLIRContext context;
   loadKernelDialects(context);
   mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
-  emitKernel(*module, variant, "kernel", {.k = 96, .n = 1024, .input = bf16, .weight = bf16, .output = bf16});
+  emitKernel(*module, variant, "kernel", LinearSpec{.k = 96, .n = 1024, .input = bf16, .weight = bf16, .output = bf16});
   ASSERT_TRUE(llvm::succeeded(lowerToLLVMDialect(*module)));
   llvm::LLVMContext llvmContext;
   auto translated = orExit(translate(*module, variant, llvmContext));
