@@ -1,0 +1,123 @@
+/// One launch, its blocks of threads, and what goes wrong in them.
+#ifndef KERF_RUNTIME_EMULATOR_CTA_H
+#define KERF_RUNTIME_EMULATOR_CTA_H
+
+#include "runtime/cuda/DriverApi.h"
+#include "runtime/emulator/Memory.h"
+#include "runtime/emulator/Warp.h"
+
+#include <array>
+#include <memory>
+
+namespace kerf::emulator {
+
+using cuda::CUresult;
+using enum cuda::CUresult;
+
+/// Numbers from a seed (SplitMix64: "Fast Splittable Pseudorandom Number Generators").
+class Random {
+public:
+  explicit Random(uint64_t seed) : state_(seed) {}
+  uint64_t next() {
+    uint64_t z = state_ += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+  }
+  /// 0 to n - 1.
+  uint64_t below(uint64_t n) { return next() % n; }
+
+private:
+  uint64_t state_;
+};
+
+/// What ends a launch: the error that the driver gives for it, and why.
+struct Fault {
+  CUresult code;
+  std::string text;
+};
+
+struct Finding;
+class Findings;
+
+/// What is launched.
+struct Launch {
+  const Kernel *kernel = nullptr;
+  std::array<unsigned, 3> grid = {1, 1, 1}, block = {1, 1, 1};
+  unsigned dynamicShared = 0;
+  std::vector<uint8_t> parameters;
+  DeviceMemory *memory = nullptr;
+  Findings *findings = nullptr;
+  uint64_t seed = 0;
+  unsigned multiprocessors = 1;
+
+  uint64_t blocks() const { return static_cast<uint64_t>(grid[0]) * grid[1] * grid[2]; }
+  unsigned threads() const { return block[0] * block[1] * block[2]; }
+};
+
+/// A copy from global into shared memory that is on its way: what one instruction of one warp began.
+struct PendingCopy {
+  const Instruction *instruction;
+  uint32_t lanes;
+  bool landed;
+  uint8_t bytes;
+  std::array<uint8_t, kLanes> sourceBytes;
+  std::array<uint32_t, kLanes> to, group;
+  std::array<uint64_t, kLanes> from;
+};
+
+/// One of the 16 barriers of a block.
+struct Barrier {
+  unsigned expected = 0, arrived = 0;
+  /// Warps that wait at it, and those that came without waiting.
+  uint32_t waiting = 0, passed = 0;
+  /// Of bar.red: what is asked (0: nothing), and the lanes' answers so far.
+  uint8_t reduction = 0;
+  unsigned count = 0;
+};
+
+/// A block of threads.
+struct Cta {
+  /// All warps at the kernel's beginning.
+  Cta(const Launch &launch, uint64_t number);
+  /// Runs warps in an order drawn from the seed: until the block ends if `budget` is 0, or for about so many
+  /// instructions. Returns whether it has ended. Throws Fault.
+  bool run(uint64_t budget);
+  /// `warp` comes to a barrier for `threads` threads; 0: all of the block.
+  void arrive(Warp &warp, const Instruction &at, unsigned barrier, unsigned threads, bool waits);
+  /// Lands copies of `lanes` of a warp that belong to groups before `lane`'s limit.
+  void land(Warp &warp, uint32_t lanes, const std::array<uint32_t, kLanes> &before);
+
+  const Launch &launch;
+  const Kernel &kernel;
+  uint64_t number;
+  std::array<unsigned, 3> id;
+  Random random;
+  std::vector<uint8_t> shared, local;
+  std::vector<Warp> warps;
+  std::array<Barrier, 16> barriers;
+  /// By warp.
+  std::vector<std::vector<PendingCopy>> copies;
+  std::vector<std::array<uint32_t, kLanes>> committed;
+  /// The allocation that was used last.
+  DeviceMemory::Allocation allocation;
+
+private:
+  void startWarp(Warp &warp);
+  [[noreturn]] void deadlock();
+
+  std::vector<uint8_t> registers_;
+  std::vector<uint32_t> masks_;
+};
+
+/// "kernel gemm, line 12: thread (3, 0, 0) of block (1, 0, 0)".
+std::string place(const Warp &warp, const Instruction &instruction, unsigned lane);
+/// Throws a fault of the current instruction.
+[[noreturn]] void fault(const Warp &warp, CUresult code, unsigned lane, const std::string &text);
+
+/// Runs all blocks of a launch. Throws Fault.
+void run(const Launch &launch, uint64_t &instructions, uint64_t &laneInstructions);
+
+} // namespace kerf::emulator
+
+#endif
