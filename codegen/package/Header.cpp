@@ -281,7 +281,8 @@ void HeaderWriter::writePeak() {
         llvm::Twine(sizes.manifestBytes + (sizes.hasTokenizer ? kTokenizerRecords : 0)) + ") + UINT64_C(" +
         llvm::Twine(kContextRecords + dispatches * kDispatchRecord) + ") + S * 64;")
            .str());
-  line(("  step += 2 * $i_round(T * 4, 64) + $i_round(R * 4, 64) + 2 * $i_round(S * 4, 64) + " + llvm::Twine(lists) +
+  line(("  step += " + llvm::Twine(KERF_EXTENT_COUNT * sizeof(int32_t)) +
+        "u + 2 * $i_round(T * 4, 64) + $i_round(R * 4, 64) + 2 * $i_round(S * 4, 64) + " + llvm::Twine(lists) +
         "u * $i_round(W * " + llvm::Twine(sizeof(kerf_work_item)) + "u, 64);")
            .str());
   writeCache();

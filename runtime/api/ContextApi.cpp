@@ -30,7 +30,7 @@ kerf_code kerf_context_create(kerf_model *model, const kerf_context_options *opt
 
 void kerf_context_close(kerf_context *context) { delete context; }
 
-uint32_t kerf_context_threads(const kerf_context *context) { return context ? context->impl.pool().count() : 0; }
+uint32_t kerf_context_threads(const kerf_context *context) { return context ? context->impl.engine().threads() : 0; }
 
 kerf_code kerf_context_plan(kerf_context *context, const kerf_plan_options *options, kerf_plan_report *report,
                             kerf_error *error) {
@@ -138,7 +138,7 @@ kerf_code kerf_context_profile(kerf_context *context, int enable, kerf_error *er
   return guarded(error, [&] {
     needArgument(context, "context");
     for (const Plan::Program &program : context->impl.needPlan().programs)
-      program.dispatcher->profile(enable != 0);
+      program.executable->setProfiling(enable != 0);
   });
 }
 
@@ -148,9 +148,10 @@ kerf_code kerf_context_profile_row(const kerf_context *context, uint32_t index, 
     needArgument(context, "context");
     uint32_t before = 0;
     for (const Plan::Program &program : context->impl.needPlan().programs) {
-      if (index - before < program.dispatcher->size())
-        return writeStruct(row, program.dispatcher->profileRow(index - before), "kerf_profile_row");
-      before += program.dispatcher->size();
+      const Profile &profile = program.executable->profile();
+      if (index - before < profile.size())
+        return writeStruct(row, profile.row(index - before), "kerf_profile_row");
+      before += profile.size();
     }
     fail(KERF_BAD_ARGUMENT, "index must be below ", before, ", got ", index);
   });

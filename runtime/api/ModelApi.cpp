@@ -1,6 +1,5 @@
 // kerf_model_*, tokenizing and versions.
 #include "runtime/api/Options.h"
-#include "runtime/cpu/Features.h"
 #include "runtime/loader/Model.h"
 
 using namespace kerf::rt;
@@ -76,13 +75,13 @@ kerf_code kerf_model_get_info(const kerf_model *model, kerf_model_info *info, ke
     value.target = manifest.target()->c_str();
     value.compiler_version = manifest.compiler_version()->c_str();
     value.compiler_flags = textOr(manifest.compiler_flags(), "");
-    value.variant = m.variant().name;
+    value.variant = m.device().variant();
     value.chat_template = textOr(manifest.chat_template(), "");
     value.vocabulary = manifest.vocabulary();
     value.context = manifest.context();
     value.hidden = manifest.hidden();
     value.layers = manifest.layers();
-    value.variant_count = m.library().variant_count;
+    value.variant_count = variantCount(m.library());
     value.weight_count = m.library().weight_count;
     value.group_count = m.library().group_count;
     value.has_tokenizer = m.tokenizer() != nullptr;
@@ -102,13 +101,11 @@ kerf_code kerf_model_get_info(const kerf_model *model, kerf_model_info *info, ke
 }
 
 const char *kerf_model_variant(const kerf_model *model, uint32_t index) {
-  return model && index < model->impl->library().variant_count ? variantsOf(model->impl->library())[index].name
-                                                               : nullptr;
+  return model && index < variantCount(model->impl->library()) ? variantName(model->impl->library(), index) : nullptr;
 }
 
 int kerf_model_variant_runs(const kerf_model *model, uint32_t index) {
-  return model && index < model->impl->library().variant_count &&
-         !(variantsOf(model->impl->library())[index].features & ~cpuFeatures());
+  return model && index < variantCount(model->impl->library()) && model->impl->device().runs(index);
 }
 
 size_t kerf_model_end_tokens(const kerf_model *model, int32_t *ids, size_t capacity) {
@@ -132,10 +129,8 @@ kerf_code kerf_model_certificate(const kerf_model *model, uint32_t threads, cons
   return guarded(error, [&] {
     needArgument(model, "model");
     const kerf_plan_options read = readStruct(options, "kerf_plan_options");
-    const CertificateTerms &terms = model->impl->terms();
-    kerf_plan_report value = evaluateCertificate(terms, resolveCeilings(terms, threads, read));
-    value.available = read.memory_limit ? read.memory_limit : availableMemory();
-    writeStruct(report, value, "kerf_plan_report");
+    const Ceilings ceilings = resolveCeilings(model->impl->terms(), threads, read);
+    writeStruct(report, model->impl->certificate(ceilings, read.memory_limit), "kerf_plan_report");
   });
 }
 

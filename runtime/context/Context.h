@@ -3,7 +3,6 @@
 #define KERF_RUNTIME_CONTEXT_CONTEXT_H
 
 #include "runtime/context/KvPages.h"
-#include "runtime/cpu/Dispatcher.h"
 #include "runtime/loader/Model.h"
 
 #include <atomic>
@@ -28,8 +27,9 @@ namespace kerf::rt {
 /// Everything that a plan fixes. Built once, never grown.
 class Plan {
 public:
-  /// Takes all memory and resolves all operands; throws KERF_OUT_OF_MEMORY.
-  Plan(const Model &model, Context &context, const Ceilings &ceilings, const kerf_plan_report &report, bool poison);
+  /// Takes all memory and resolves all operands; throws KERF_OUT_OF_MEMORY. `engine` must outlive the plan.
+  Plan(const Model &model, Engine &engine, Context &context, const Ceilings &ceilings, const kerf_plan_report &report,
+       bool poison);
 
   Ceilings ceilings;
   kerf_plan_report report;
@@ -39,42 +39,46 @@ public:
   std::vector<KvPages::Growth> growths;
   std::vector<kerf_sequence *> members;
 
-  /// Arrays of the step, in one guarded buffer.
+  /// Arrays of the step, in one piece of shared memory: where the host fills them in.
   struct GroupArrays {
     int32_t *slots, *pageBegin, *pages;
   };
+  std::unique_ptr<Memory> stepArrays;
+  int32_t *rowsByExtent = nullptr; ///< the sizes of the step once more, for kernels of a GPU
   int32_t *ids = nullptr, *positions = nullptr, *logitRows = nullptr, *firstRows = nullptr, *rowCounts = nullptr;
   std::vector<kerf_work_item *> workItems; ///< by work list; programs use the first ones
   std::vector<GroupArrays> groups;
-  std::vector<Extents> extents; ///< sizes of the step, by work list; at least one
+  std::vector<Extents> extents;                 ///< sizes of the step, by work list; at least one
+  bool singleRows = false, severalRows = false; ///< whether some work item has one row, and more
 
   /// Candidates of the sampler: vocabulary entries of 8 bytes.
   GuardedBuffer sampler;
-  /// Shared by the programs, of which one runs at a time.
-  GuardedBuffer arena, results;
+  /// Used by all programs, of which one runs at a time. The host reads the results.
+  std::unique_ptr<Memory> arena, results;
   struct Program {
     const kerf_program *tables;
     std::vector<uint64_t> slots, results; ///< offsets
-    std::unique_ptr<Dispatcher> dispatcher;
+    std::unique_ptr<Executable> executable;
   };
   std::vector<Program> programs; ///< as in the library
 
 private:
   void layOutStep(const Model &model);
-  void *resolve(const Model &model, const kerf_operand &operand, const Program &program) const;
-  GuardedBuffer stepArrays_;
+  uint64_t resolve(const Model &model, const kerf_operand &operand, const Program &program) const;
+  const void *stepArray(const kerf_operand &operand) const;
+  uint64_t deviceAddress(const void *array) const;
 };
 
 /// A context. One thread at a time, cancel() apart.
 class Context {
 public:
-  /// Starts the threads. `threads` 0 means usableThreads().
+  /// Starts the engine. `threads` 0 means usableThreads().
   Context(std::shared_ptr<const Model> model, uint32_t threads, bool poison);
 
   /// The model.
   const Model &model() const { return *model_; }
-  /// The threads.
-  const ThreadPool &pool() const { return pool_; }
+  /// What steps run on.
+  const Engine &engine() const { return *engine_; }
   /// Makes a plan in place of the one before; throws Error and leaves none.
   void plan(const kerf_plan_options &options);
   /// The plan in force; throws KERF_BAD_ARGUMENT when there is none.
@@ -133,10 +137,12 @@ private:
   const kerf_step_entry &entry(const kerf_step &step, uint32_t index) const;
   Counts validate(const kerf_step &step, const kerf_program &program);
   void fill(const kerf_step &step, const Counts &counts, const kerf_program &program);
+  void sendArrays(const Counts &counts, const kerf_program &program);
+  bool execute(const kerf_step &step, const Counts &counts, const Plan::Program &program);
   uint32_t logitsResult() const;
 
   std::shared_ptr<const Model> model_;
-  ThreadPool pool_;
+  std::unique_ptr<Engine> engine_;
   bool poison_;
   std::unique_ptr<Plan> plan_;
   std::atomic<bool> cancelled_{false};

@@ -1,17 +1,17 @@
 #include "runtime/context/KvPages.h"
 
 #include <cassert>
-#include <cstring>
 
 namespace kerf::rt {
 
-KvPages::KvPages(const std::vector<kerf_cache_group> &groups, const Ceilings &ceilings, bool poison) : poison_(poison) {
+KvPages::KvPages(Engine &engine, const std::vector<kerf_cache_group> &groups, const Ceilings &ceilings, bool poison)
+    : engine_(engine), poison_(poison) {
   for (const kerf_cache_group &format : groups) {
     Group group = {};
     group.format = format;
     group.sizes = groupSizes(format, ceilings);
     group.planeBytes = (group.sizes.pages * format.page_bytes + KERF_ALIGNMENT - 1) / KERF_ALIGNMENT * KERF_ALIGNMENT;
-    group.pool = GuardedBuffer(group.planeBytes * format.planes, "the KV cache");
+    group.pool = engine.allocate(group.planeBytes * format.planes, false, "the KV cache");
     group.references.assign(group.sizes.pages, 0);
     group.free.reserve(group.sizes.pages);
     for (uint32_t page = group.sizes.pages; page-- > 0;)
@@ -20,10 +20,6 @@ KvPages::KvPages(const std::vector<kerf_cache_group> &groups, const Ceilings &ce
     group.held.assign(ceilings.sequences, 0);
     groups_.push_back(std::move(group));
   }
-}
-
-uint8_t *KvPages::plane(uint32_t group, uint32_t plane) const {
-  return groups_[group].pool.data() + groups_[group].planeBytes * plane;
 }
 
 const int32_t *KvPages::table(uint32_t group, uint32_t sequence) const {
@@ -35,13 +31,26 @@ uint64_t KvPages::pagesFor(const Group &group, uint64_t length) {
   return (length + group.format.page_size - 1) / group.format.page_size;
 }
 
+// Fills the pages that will be taken next. Pages that lie side by side are filled at once: they come off the stack so
+// until sequences begin to close.
+void KvPages::clearNext(Group &group, uint64_t count) {
+  const auto next = [&](uint64_t i) { return group.free[group.free.size() - 1 - i]; };
+  for (uint64_t i = 0; i < count;) {
+    const int32_t first = next(i);
+    uint64_t run = 1;
+    while (i + run < count && next(i + run) == first + int32_t(run))
+      ++run;
+    for (uint32_t plane = 0; plane < group.format.planes; ++plane)
+      engine_.fill(pageAt(group, plane, first), poison_ ? 0xff : 0, run * group.format.page_bytes);
+    i += run;
+  }
+}
+
 int32_t KvPages::take(Group &group) {
   assert(!group.free.empty() && "shortage() must be asked first");
   const int32_t page = group.free.back();
   group.free.pop_back();
   group.references[page] = 1;
-  for (uint32_t plane = 0; plane < group.format.planes; ++plane)
-    std::memset(pageAt(group, plane, page), poison_ ? 0xff : 0, group.format.page_bytes);
   return page;
 }
 
@@ -51,13 +60,8 @@ void KvPages::release(Group &group, int32_t page) {
     group.free.push_back(page);
 }
 
-uint8_t *KvPages::pageAt(const Group &group, uint32_t plane, int32_t page) const {
-  return group.pool.data() + group.planeBytes * plane + uint64_t(page) * group.format.page_bytes;
-}
-
-void KvPages::copyPage(Group &group, int32_t from, int32_t to) {
-  for (uint32_t plane = 0; plane < group.format.planes; ++plane)
-    std::memcpy(pageAt(group, plane, to), pageAt(group, plane, from), group.format.page_bytes);
+uint64_t KvPages::pageAt(const Group &group, uint32_t plane, int32_t page) {
+  return group.pool->address() + group.planeBytes * plane + uint64_t(page) * group.format.page_bytes;
 }
 
 KvPages::Shortage KvPages::shortage(const Growth *growths, uint32_t count) {
@@ -94,13 +98,16 @@ void KvPages::grow(const Growth &growth) {
     uint32_t &held = group.held[growth.sequence];
     const uint32_t first = growth.length / group.format.page_size;
     if (first < held && group.references[table[first]] > 1) {
-      const int32_t copy = take(group);
-      copyPage(group, table[first], copy);
-      release(group, table[first]);
-      table[first] = copy;
+      const int32_t shared = table[first];
+      for (uint32_t plane = 0; plane < group.format.planes; ++plane)
+        engine_.copy(pageAt(group, plane, group.free.back()), pageAt(group, plane, shared), group.format.page_bytes);
+      table[first] = take(group);
+      release(group, shared);
     }
-    for (const uint64_t need = pagesFor(group, uint64_t(growth.length) + growth.count); held < need; ++held)
-      table[held] = take(group);
+    const uint64_t need = pagesFor(group, uint64_t(growth.length) + growth.count);
+    clearNext(group, need - held);
+    while (held < need)
+      table[held++] = take(group);
   }
 }
 
@@ -131,8 +138,9 @@ void KvPages::store(uint32_t sequence, uint32_t length, uint8_t *out) const {
     const Group &group = groups_[g];
     for (uint64_t i = 0; i < pagesFor(group, length); ++i)
       for (uint32_t plane = 0; plane < group.format.planes; ++plane, out += group.format.page_bytes)
-        std::memcpy(out, pageAt(group, plane, table(g, sequence)[i]), group.format.page_bytes);
+        engine_.read(out, pageAt(group, plane, table(g, sequence)[i]), group.format.page_bytes);
   }
+  engine_.finish();
 }
 
 void KvPages::load(uint32_t sequence, uint32_t length, const uint8_t *from) {
@@ -140,8 +148,9 @@ void KvPages::load(uint32_t sequence, uint32_t length, const uint8_t *from) {
     const Group &group = groups_[g];
     for (uint64_t i = 0; i < pagesFor(group, length); ++i)
       for (uint32_t plane = 0; plane < group.format.planes; ++plane, from += group.format.page_bytes)
-        std::memcpy(pageAt(group, plane, table(g, sequence)[i]), from, group.format.page_bytes);
+        engine_.write(pageAt(group, plane, table(g, sequence)[i]), from, group.format.page_bytes);
   }
+  engine_.finish();
 }
 
 } // namespace kerf::rt

@@ -6,10 +6,11 @@
 #ifndef KERF_RUNTIME_CONTEXT_KVPAGES_H
 #define KERF_RUNTIME_CONTEXT_KVPAGES_H
 
+#include "runtime/device/Device.h"
 #include "runtime/loader/Certificate.h"
-#include "runtime/support/Memory.h"
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace kerf::rt {
@@ -18,15 +19,15 @@ namespace kerf::rt {
 class KvPages {
 public:
   /// Takes memory for the ceilings. A page that a sequence takes is filled with zeros, or with NaN for `poison`, so
-  /// that nobody finds another sequence's tokens in it.
-  KvPages(const std::vector<kerf_cache_group> &groups, const Ceilings &ceilings, bool poison);
+  /// that nobody finds another sequence's tokens in it. `engine` must outlive this.
+  KvPages(Engine &engine, const std::vector<kerf_cache_group> &groups, const Ceilings &ceilings, bool poison);
 
   /// Number of groups.
   uint32_t groupCount() const { return uint32_t(groups_.size()); }
   /// Positions in a page of a group.
   uint32_t pageSize(uint32_t group) const { return groups_[group].format.page_size; }
-  /// Page 0 of a plane.
-  uint8_t *plane(uint32_t group, uint32_t plane) const;
+  /// Address of page 0 of a plane.
+  uint64_t plane(uint32_t group, uint32_t plane) const { return pageAt(groups_[group], plane, 0); }
   /// Pages of a group that nobody holds.
   uint32_t freePages(uint32_t group) const { return uint32_t(groups_[group].free.size()); }
   /// Page table of a sequence: physical page numbers.
@@ -47,7 +48,8 @@ public:
   };
   /// Checks the demands, see Shortage.
   Shortage shortage(const Growth *growths, uint32_t count);
-  /// Meets one demand after shortage() has found none: takes pages and copies a shared last page.
+  /// Meets one demand after shortage() has found none: takes pages and copies a shared last page. When the device
+  /// fails, shrink() to the length it had makes that undone.
   void grow(const Growth &growth);
   /// Gives back every page that no position below `length` needs.
   void shrink(uint32_t sequence, uint32_t length);
@@ -63,18 +65,19 @@ private:
     kerf_cache_group format;
     GroupSizes sizes;
     uint64_t planeBytes; ///< from one plane to the next
-    GuardedBuffer pool;
+    std::unique_ptr<Memory> pool;
     std::vector<uint32_t> references; ///< by physical page
     std::vector<int32_t> free;        ///< stack; capacity is all pages
     std::vector<int32_t> tables;      ///< by sequence, sizes.pagesPerSequence each
     std::vector<uint32_t> held;       ///< entries of each table
   };
+  void clearNext(Group &group, uint64_t count);
   int32_t take(Group &group);
   void release(Group &group, int32_t page);
-  void copyPage(Group &group, int32_t from, int32_t to);
-  uint8_t *pageAt(const Group &group, uint32_t plane, int32_t page) const;
+  static uint64_t pageAt(const Group &group, uint32_t plane, int32_t page);
   static uint64_t pagesFor(const Group &group, uint64_t length);
 
+  Engine &engine_;
   std::vector<Group> groups_;
   bool poison_;
 };

@@ -9,7 +9,7 @@
 namespace kerf::rt {
 namespace {
 
-// Hands out pieces of one buffer, each rounded up to the alignment.
+// Hands out pieces of memory, each rounded up to the alignment.
 class Carver {
 public:
   explicit Carver(uint8_t *at) : at_(at) {}
@@ -45,11 +45,12 @@ uint64_t resultsBytes(const CertificateTerms &terms, const Ceilings &ceilings) {
 
 } // namespace
 
-Plan::Plan(const Model &model, Context &context, const Ceilings &ceilings, const kerf_plan_report &report, bool poison)
-    : ceilings(ceilings), report(report), pages(model.terms().groups, ceilings, poison),
-      sampler(uint64_t(model.terms().vocabulary) * 8, "the sampler"), arena(0, "the arena"),
-      results(resultsBytes(model.terms(), ceilings), "the results"),
-      stepArrays_(stepArrayBytes(model.terms(), ceilings), "the step arrays") {
+Plan::Plan(const Model &model, Engine &engine, Context &context, const Ceilings &ceilings,
+           const kerf_plan_report &report, bool poison)
+    : ceilings(ceilings), report(report), pages(engine, model.terms().groups, ceilings, poison),
+      stepArrays(engine.allocate(stepArrayBytes(model.terms(), ceilings), true, "the step arrays")),
+      sampler(uint64_t(model.terms().vocabulary) * 8, "the sampler"),
+      results(engine.allocate(resultsBytes(model.terms(), ceilings), true, "the results")) {
   for (uint32_t i = 0; i < ceilings.sequences; ++i)
     sequences.push_back({&context, i, 0, 0, false});
   growths.resize(ceilings.sequences);
@@ -64,15 +65,16 @@ Plan::Plan(const Model &model, Context &context, const Ceilings &ceilings, const
         {&tables, layOut(terms.slots, largest, "the arena"), layOut(terms.results, largest, "the results"), nullptr});
     arenaBytes = std::max(arenaBytes, programs.back().slots.back());
   }
-  arena = GuardedBuffer(arenaBytes, "the arena");
+  arena = engine.allocate(arenaBytes, false, "the arena");
   for (Program &program : programs)
-    program.dispatcher =
-        std::make_unique<Dispatcher>(*program.tables, model.variant(),
-                                     [&](const kerf_operand &operand) { return resolve(model, operand, program); });
+    program.executable =
+        engine.prepare({*program.tables, [&](const kerf_operand &operand) { return resolve(model, operand, program); },
+                        deviceAddress(rowsByExtent), largest});
 }
 
 void Plan::layOutStep(const Model &model) {
-  Carver carver(stepArrays_.data());
+  Carver carver(stepArrays->host());
+  rowsByExtent = carver.take<int32_t>(KERF_EXTENT_COUNT);
   ids = carver.take<int32_t>(ceilings.tokens);
   positions = carver.take<int32_t>(ceilings.tokens);
   logitRows = carver.take<int32_t>(ceilings.logitRows);
@@ -90,19 +92,26 @@ void Plan::layOutStep(const Model &model) {
   }
 }
 
-void *Plan::resolve(const Model &model, const kerf_operand &operand, const Program &program) const {
+uint64_t Plan::deviceAddress(const void *array) const {
+  return stepArrays->address() + uint64_t(static_cast<const uint8_t *>(array) - stepArrays->host());
+}
+
+uint64_t Plan::resolve(const Model &model, const kerf_operand &operand, const Program &program) const {
   switch (operand.kind) {
   case KERF_OPERAND_SLOT:
-    return arena.data() + program.slots[operand.index];
+    return arena->address() + program.slots[operand.index];
   case KERF_OPERAND_WEIGHT:
-    return const_cast<uint8_t *>(model.package().weight(operand.index));
+    return model.device().weight(operand.index);
   case KERF_OPERAND_CACHE:
     return pages.plane(operand.index, operand.plane);
   case KERF_OPERAND_RESULT:
-    return results.data() + program.results[operand.index];
+    return results->address() + program.results[operand.index];
   default:
-    break;
+    return deviceAddress(stepArray(operand));
   }
+}
+
+const void *Plan::stepArray(const kerf_operand &operand) const {
   switch (operand.index) {
   case KERF_STEP_TOKEN_IDS:
     return ids;
@@ -126,7 +135,8 @@ void *Plan::resolve(const Model &model, const kerf_operand &operand, const Progr
 }
 
 Context::Context(std::shared_ptr<const Model> model, uint32_t threads, bool poison)
-    : model_(std::move(model)), pool_(resolveCeilings(model_->terms(), threads, {}).threads), poison_(poison) {}
+    : model_(std::move(model)),
+      engine_(model_->device().makeEngine(resolveCeilings(model_->terms(), threads, {}).threads)), poison_(poison) {}
 
 void Context::plan(const kerf_plan_options &options) {
   if (plan_)
@@ -136,16 +146,22 @@ void Context::plan(const kerf_plan_options &options) {
              " tokens that is open");
   plan_.reset();
   ran_ = nullptr;
-  const Ceilings ceilings = resolveCeilings(model_->terms(), pool_.count(), options);
-  kerf_plan_report report = evaluateCertificate(model_->terms(), ceilings);
-  report.available = options.memory_limit ? options.memory_limit : availableMemory();
+  const Ceilings ceilings = resolveCeilings(model_->terms(), engine_->threads(), options);
+  const kerf_plan_report report = model_->certificate(ceilings, options.memory_limit);
+  const std::string parts = " (weights " + formatBytes(report.weights) + ", KV " + formatBytes(report.cache) +
+                            ", arena " + formatBytes(report.arena) + ")";
+  const char *advice = "; lower max_tokens, max_sequences or context";
+  if (report.device > report.device_available)
+    fail(KERF_OUT_OF_MEMORY, "the plan needs ", formatBytes(report.device), " of the GPU's memory", parts, ", but ",
+         options.memory_limit ? "the memory limit allows " : "the GPU has only ", formatBytes(report.device_available),
+         advice);
   if (report.total > report.available)
-    fail(KERF_OUT_OF_MEMORY, "the plan needs ", formatBytes(report.total), " (weights ", formatBytes(report.weights),
-         ", KV ", formatBytes(report.cache), ", arena ", formatBytes(report.arena), "), but ",
-         options.memory_limit ? "the memory limit allows " : "the system has only ", formatBytes(report.available),
-         "; lower max_tokens, max_sequences or context");
+    fail(KERF_OUT_OF_MEMORY, "the plan needs ", formatBytes(report.total),
+         report.device ? " of the host's memory" : parts, ", but ",
+         report.device || !options.memory_limit ? "the system has only " : "the memory limit allows ",
+         formatBytes(report.available), advice);
   checkStack(model_->terms().kernelStack);
-  plan_ = std::make_unique<Plan>(*model_, *this, ceilings, report, poison_);
+  plan_ = std::make_unique<Plan>(*model_, *engine_, *this, ceilings, report, poison_);
 }
 
 Plan &Context::needPlan() const {

@@ -39,8 +39,8 @@ void setVariant(Header &header, const char *name) {
 
 bool hasVariant(const kerf_library &library, const Header &header) {
   Header expected;
-  for (uint32_t i = 0; i < library.variant_count; ++i) {
-    setVariant(expected, variantsOf(library)[i].name);
+  for (uint32_t i = 0; i < variantCount(library); ++i) {
+    setVariant(expected, variantName(library, i));
     if (std::memcmp(expected.variant, header.variant, sizeof header.variant) == 0)
       return true;
   }
@@ -87,8 +87,7 @@ Header checkHeader(const Model &model, std::span<const uint8_t> bytes) {
     damaged("must come from the model's build ", hexDigits(build, 8), ", got ", hexDigits(header.buildId, 8),
             "; open the model it was saved with, or run its tokens again");
   if (!hasVariant(model.library(), header))
-    damaged("CPU variant must be one of the model's, got '", std::string(header.variant, strnlen(header.variant, 35)),
-            "'");
+    damaged("variant must be one of the model's, got '", std::string(header.variant, strnlen(header.variant, 35)), "'");
   const std::vector<kerf_cache_group> &groups = model.terms().groups;
   if (header.groups != groups.size())
     damaged("must have the model's ", groups.size(), " KV groups, got ", header.groups);
@@ -127,7 +126,7 @@ void saveSequence(const kerf_sequence &sequence, uint8_t *out) {
   header.bytes = savedBytes(sequence);
   header.groups = uint32_t(model.terms().groups.size());
   std::memcpy(header.buildId, model.library().build_id, sizeof header.buildId);
-  setVariant(header, model.variant().name);
+  setVariant(header, model.device().variant());
 
   uint8_t *at = out + sizeof header;
   for (const kerf_cache_group &group : model.terms().groups) {
@@ -154,8 +153,13 @@ kerf_sequence *restoreSequence(Context &context, std::span<const uint8_t> bytes)
     fail(KERF_OUT_OF_PAGES, "the saved sequence needs ", shortage.needed, " KV pages of group ", shortage.group,
          ", but only ", shortage.free, " are free; close or truncate a sequence, or plan for more kv_pages");
   }
-  plan.pages.grow(growth);
-  plan.pages.load(sequence->index, header.length, bytes.data() + sizeof header + header.groups * sizeof(GroupRecord));
+  try {
+    plan.pages.grow(growth);
+    plan.pages.load(sequence->index, header.length, bytes.data() + sizeof header + header.groups * sizeof(GroupRecord));
+  } catch (const Error &) { // of a GPU
+    context.closeSequence(*sequence);
+    throw;
+  }
   sequence->length = header.length;
   return sequence;
 }

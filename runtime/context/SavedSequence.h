@@ -6,13 +6,13 @@
 ///         12     4  number of KV groups
 ///         16     8  bytes of the whole
 ///         24     4  length: tokens of the sequence
-///         28    36  name of the CPU variant that computed it, cut to 35 bytes, then zeros
+///         28    36  name of the variant that computed it, cut to 35 bytes, then zeros
 ///         64    32  build id of the model
 ///         96    32  SHA-256 of everything, with zeros here
 ///        128    16  by group: planes (4), positions in a page (4), bytes of a page (8)
 ///
 /// Then, for each group, its ceil(length / page size) pages in logical order, and of each page all planes. All integers
-/// are little endian. A page is stored as the kernels lay it out, which is one layout for all CPU variants; of the last
+/// are little endian. A page is stored as the kernels lay it out, which is one layout for all variants; of the last
 /// page, positions from `length` on hold zeros, or tokens that this sequence or the one it was forked from has
 /// forgotten.
 #ifndef KERF_RUNTIME_CONTEXT_SAVEDSEQUENCE_H

@@ -119,7 +119,7 @@ Context::Counts Context::validate(const kerf_step &step, const kerf_program &pro
 
 void Context::fill(const kerf_step &step, const Counts &counts, const kerf_program &program) {
   Plan &plan = *plan_;
-  const uint32_t tile = model_->variant().attention_tile, groupCount = plan.pages.groupCount();
+  const uint32_t tile = model_->device().attentionTile(), groupCount = plan.pages.groupCount();
   for (uint32_t g = 0; g < groupCount; ++g)
     plan.groups[g].pageBegin[0] = 0;
 
@@ -132,6 +132,7 @@ void Context::fill(const kerf_step &step, const Counts &counts, const kerf_progr
     extents[KERF_EXTENT_LOGIT_ROWS] = counts.logitRows;
   }
   uint32_t row = 0, logitRow = 0, item = 0, member = 0;
+  plan.singleRows = plan.severalRows = false;
   for (uint32_t i = 0; i < step.entry_count; ++i) {
     const kerf_step_entry &e = entry(step, i);
     if (e.count == 0)
@@ -157,6 +158,8 @@ void Context::fill(const kerf_step &step, const Counts &counts, const kerf_progr
       items = fillItems(workListsOf(program)[list], plan.workItems[list] + item, tile, plan.growths[member],
                         int32_t(row), int32_t(member), plan.extents[list]);
     item += items;
+    plan.singleRows |= tile == 1 || e.count % tile == 1;
+    plan.severalRows |= tile > 1 && e.count > 1;
     if (e.logits == KERF_LOGITS_ALL)
       for (uint32_t t = 0; t < e.count; ++t)
         plan.logitRows[logitRow++] = int32_t(row + t);
@@ -169,6 +172,72 @@ void Context::fill(const kerf_step &step, const Counts &counts, const kerf_progr
   }
   for (Extents &extents : plan.extents)
     extents[KERF_EXTENT_WORK_ITEMS] = item;
+  for (uint32_t e = 0; e < KERF_EXTENT_COUNT; ++e)
+    plan.rowsByExtent[e] = e < KERF_EXTENT_ATTENDED ? int32_t(plan.extents[0][e]) : 0;
+}
+
+namespace {
+
+// Sends parts of shared memory, given in the order in which they lie there, as one where little is between them: moving
+// 64 KiB takes some 2 us over PCIe 4, about what it costs to start another copy.
+class Sender {
+public:
+  Sender(Engine &engine, const Memory &memory) : engine_(engine), memory_(memory) {}
+  template <typename T> void add(const T *first, uint64_t count) {
+    constexpr uint64_t kMostBetween = 64 * 1024;
+    const uint64_t offset = uint64_t(reinterpret_cast<const uint8_t *>(first) - memory_.host());
+    if (offset > end_ + kMostBetween) {
+      finish();
+      begin_ = offset;
+    }
+    end_ = offset + count * sizeof(T);
+  }
+  void finish() { engine_.send(memory_, begin_, end_ - begin_); }
+
+private:
+  Engine &engine_;
+  const Memory &memory_;
+  uint64_t begin_ = 0, end_ = 0;
+};
+
+} // namespace
+
+void Context::sendArrays(const Counts &counts, const kerf_program &program) {
+  const Plan &plan = *plan_;
+  Sender sender(*engine_, *plan.stepArrays);
+  sender.add(plan.rowsByExtent, KERF_EXTENT_COUNT);
+  sender.add(plan.ids, counts.tokens);
+  sender.add(plan.positions, counts.tokens);
+  sender.add(plan.logitRows, counts.logitRows);
+  sender.add(plan.firstRows, counts.members);
+  sender.add(plan.rowCounts, counts.members);
+  for (uint32_t list = 0; list < program.work_list_count; ++list)
+    sender.add(plan.workItems[list], uint64_t(plan.extents[list][KERF_EXTENT_WORK_ITEMS]));
+  for (const Plan::GroupArrays &arrays : plan.groups) {
+    sender.add(arrays.slots, counts.tokens);
+    sender.add(arrays.pageBegin, uint64_t(counts.members) + 1);
+    sender.add(arrays.pages, uint64_t(arrays.pageBegin[counts.members]));
+  }
+  sender.finish();
+}
+
+// False when the step was cancelled.
+bool Context::execute(const kerf_step &step, const Counts &counts, const Plan::Program &program) {
+  Plan &plan = *plan_;
+  fill(step, counts, *program.tables);
+  sendArrays(counts, *program.tables);
+  if (poison_) {
+    engine_->fill(plan.arena->address(), 0xff, plan.arena->size());
+    engine_->fill(plan.results->address(), 0xff, plan.results->size());
+  }
+  const bool ran = program.executable->run({plan.extents, plan.singleRows, plan.severalRows}, cancelled_);
+  for (uint32_t i = 0; ran && i < program.tables->result_count; ++i) {
+    const kerf_result &result = resultsOf(*program.tables)[i];
+    engine_->fetch(*plan.results, program.results[i],
+                   uint64_t(plan.extents[0][result.extent]) * result.columns * sizeof(float));
+  }
+  engine_->finish();
+  return ran && !cancelled();
 }
 
 void Context::run(uint32_t index, const kerf_step &step) {
@@ -180,16 +249,18 @@ void Context::run(uint32_t index, const kerf_step &step) {
   const Counts counts = validate(step, *program.tables);
   if (counts.tokens == 0)
     return;
-  fill(step, counts, *program.tables);
-  if (poison_) {
-    std::memset(plan.arena.data(), 0xff, plan.arena.size());
-    std::memset(plan.results.data(), 0xff, plan.results.size());
-  }
-  if (!program.dispatcher->run(pool_, plan.extents, cancelled_)) {
+  try {
+    if (!execute(step, counts, program))
+      throw Error(KERF_CANCELLED, "the step was cancelled");
+  } catch (...) {
+    try { // what a failing step had started, so that it does not use what is given back
+      engine_->finish();
+    } catch (const Error &) { // a device that is lost does nothing any more
+    }
     // Rows written so far lie past the lengths, where nobody reads. A page copied for this step stays a copy.
     for (uint32_t i = 0; i < counts.members; ++i)
       plan.pages.shrink(plan.growths[i].sequence, plan.growths[i].length);
-    throw Error(KERF_CANCELLED, "the step was cancelled");
+    throw;
   }
   for (uint32_t i = 0; i < counts.members; ++i)
     plan.members[i]->length += plan.growths[i].count;
@@ -208,7 +279,7 @@ uint32_t Context::resultRows(uint32_t index) const {
 const float *Context::resultRow(uint32_t index, uint32_t row) const {
   if (row >= resultRows(index))
     return nullptr;
-  return reinterpret_cast<const float *>(plan_->results.data() + ran_->results[index]) +
+  return reinterpret_cast<const float *>(plan_->results->host() + ran_->results[index]) +
          size_t(row) * resultsOf(*ran_->tables)[index].columns;
 }
 

@@ -52,27 +52,12 @@ uint64_t taskCount(const kerf_kernel &kernel, int64_t rows) {
   return (uint64_t(rows) + kernel.tile - 1) / kernel.tile * kernel.columns;
 }
 
-double evaluate(const kerf_linear_form &form, const Extents &extents) {
-  double sum = 0;
-  for (unsigned e = 0; e < KERF_EXTENT_KNOWN; ++e)
-    sum += double(form.coefficient[e]) * double(extents[e]);
-  return sum;
-}
-
 // Waking the pool takes a few microseconds. A dispatch that moves and computes less than this is done sooner by the
 // calling thread: 64 KiB at some 20 GB/s, 128 K operations at some 40 GFLOP/s, are about 3 us on one core.
 constexpr double kInlineBytes = 64 * 1024, kInlineOperations = 128 * 1024;
 
-// The work list that a dispatch names, by which its costs count; 0 where it names none.
-uint32_t workListOf(const kerf_dispatch &dispatch) {
-  for (const kerf_operand &operand : operandsOf(dispatch))
-    if (operand.kind == KERF_OPERAND_STEP && operand.index == KERF_STEP_WORK_ITEMS)
-      return operand.plane;
-  return 0;
-}
-
 bool runsInline(const kerf_dispatch &dispatch, const Extents &extents) {
-  const double bytes = evaluate(dispatch.bytes, extents), operations = evaluate(dispatch.operations, extents);
+  const double bytes = evaluateCost(dispatch.bytes, extents), operations = evaluateCost(dispatch.operations, extents);
   return bytes + operations > 0 && bytes < kInlineBytes && operations < kInlineOperations;
 }
 
@@ -107,66 +92,45 @@ void ThreadPool::run(kerf_kernel_fn kernel, void *const *operands, int64_t rows,
   KERF_TSAN(__tsan_acquire(&call.rows));
 }
 
-Dispatcher::Dispatcher(const kerf_program &program, const kerf_variant &variant, const Resolve &resolve) {
+Dispatcher::Dispatcher(const ThreadPool &pool, const kerf_variant &variant, const Preparation &preparation)
+    : Executable(Profile(preparation.program, [&](uint32_t kernel) { return kernelsOf(variant)[kernel].name; })),
+      pool_(pool) {
   size_t operands = 0;
-  for (const kerf_dispatch &dispatch : dispatchesOf(program))
+  for (const kerf_dispatch &dispatch : dispatchesOf(preparation.program))
     operands += dispatch.operand_count;
   addresses_.reserve(operands);
-  calls_.reserve(program.dispatch_count);
-  for (const kerf_dispatch &dispatch : dispatchesOf(program)) {
+  calls_.reserve(preparation.program.dispatch_count);
+  for (const kerf_dispatch &dispatch : dispatchesOf(preparation.program)) {
     void *const *first = addresses_.data() + addresses_.size();
     for (const kerf_operand &operand : operandsOf(dispatch))
-      addresses_.push_back(resolve(operand));
-    calls_.push_back({&kernelsOf(variant)[dispatch.kernel], first, &dispatch, workListOf(dispatch), 0, 0, 0, 0, 0});
+      addresses_.push_back(reinterpret_cast<void *>(preparation.resolve(operand)));
+    calls_.push_back({&kernelsOf(variant)[dispatch.kernel], first, &dispatch, workListOf(dispatch)});
   }
 }
 
-bool Dispatcher::run(const ThreadPool &pool, std::span<const Extents> byWorkList, const std::atomic<bool> &cancel) {
+bool Dispatcher::run(const StepSizes &sizes, const std::atomic<bool> &cancel) {
   DefaultFloats scope;
-  for (Call &call : calls_) {
+  for (uint32_t i = 0; i < calls_.size(); ++i) {
+    const Call &call = calls_[i];
     if (cancel.load(std::memory_order_relaxed))
       return false;
-    const Extents &extents = byWorkList[call.workList];
+    const Extents &extents = sizes.byWorkList[call.workList];
     const int64_t rows = extents[call.dispatch->extent];
     const uint64_t tasks = taskCount(*call.kernel, rows);
     if (tasks == 0)
       continue;
     const bool alone = runsInline(*call.dispatch, extents);
-    if (!profiling_) {
-      pool.run(call.kernel->run, call.operands, rows, tasks, alone);
+    if (!profile_.enabled()) {
+      pool_.run(call.kernel->run, call.operands, rows, tasks, alone);
       continue;
     }
     const auto begin = std::chrono::steady_clock::now();
-    pool.run(call.kernel->run, call.operands, rows, tasks, alone);
+    pool_.run(call.kernel->run, call.operands, rows, tasks, alone);
     const auto end = std::chrono::steady_clock::now();
-    ++call.calls;
-    call.nanoseconds += uint64_t(std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count());
-    call.tasks += tasks;
-    call.bytes += evaluate(call.dispatch->bytes, extents);
-    call.operations += evaluate(call.dispatch->operations, extents);
+    profile_.add(i, uint64_t(std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count()), tasks,
+                 extents);
   }
   return !cancel.load(std::memory_order_relaxed);
-}
-
-void Dispatcher::profile(bool enable) {
-  profiling_ = enable;
-  for (Call &call : calls_)
-    call.calls = call.nanoseconds = call.tasks = 0, call.bytes = call.operations = 0;
-}
-
-kerf_profile_row Dispatcher::profileRow(uint32_t index) const {
-  const Call &call = calls_[index];
-  kerf_profile_row row = {};
-  row.struct_size = sizeof row;
-  row.dispatch = index;
-  row.kernel = call.kernel->name;
-  row.origin = call.dispatch->origin ? call.dispatch->origin : "";
-  row.calls = call.calls;
-  row.nanoseconds = call.nanoseconds;
-  row.tasks = call.tasks;
-  row.bytes = call.bytes;
-  row.operations = call.operations;
-  return row;
 }
 
 } // namespace kerf::rt

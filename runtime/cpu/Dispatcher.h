@@ -2,22 +2,13 @@
 #ifndef KERF_RUNTIME_CPU_DISPATCHER_H
 #define KERF_RUNTIME_CPU_DISPATCHER_H
 
-#include "kerf/kerf.h"
+#include "runtime/device/Device.h"
 
-#include <array>
-#include <atomic>
-#include <cstdint>
-#include <functional>
-#include <memory>
-#include <span>
 #include <vector>
 
 struct pthreadpool;
 
 namespace kerf::rt {
-
-/// Sizes of one step, indexed by kerf_extent.
-using Extents = std::array<int64_t, KERF_EXTENT_COUNT>;
 
 /// A pool of threads; the caller of run is one of them.
 class ThreadPool {
@@ -42,25 +33,13 @@ private:
   uint32_t flags_ = 0; ///< of pthreadpool
 };
 
-/// One program with the addresses of all its operands, ready to run any number of times.
-class Dispatcher {
+/// A program on a CPU.
+class Dispatcher final : public Executable {
 public:
-  /// Address of an operand.
-  using Resolve = std::function<void *(const kerf_operand &)>;
+  /// Resolves every operand once. `pool` and `variant` must outlive this.
+  Dispatcher(const ThreadPool &pool, const kerf_variant &variant, const Preparation &preparation);
 
-  /// Resolves every operand once. `program` and `variant` must outlive this.
-  Dispatcher(const kerf_program &program, const kerf_variant &variant, const Resolve &resolve);
-
-  /// Runs all dispatches in order; false when `cancel` was seen set between two of them. The sizes of the step are
-  /// given for each work list of the program, at least once; they differ in what rows attend to. Allocates nothing.
-  bool run(const ThreadPool &pool, std::span<const Extents> byWorkList, const std::atomic<bool> &cancel);
-
-  /// Switches timing on or off and clears it.
-  void profile(bool enable);
-  /// Dispatches in the program.
-  uint32_t size() const { return uint32_t(calls_.size()); }
-  /// What dispatch `index` has cost since profile(true).
-  kerf_profile_row profileRow(uint32_t index) const;
+  bool run(const StepSizes &sizes, const std::atomic<bool> &cancel) override;
 
 private:
   struct Call {
@@ -68,13 +47,11 @@ private:
     void *const *operands;
     const kerf_dispatch *dispatch;
     uint32_t workList;
-    uint64_t calls, nanoseconds, tasks;
-    double bytes, operations;
   };
 
+  const ThreadPool &pool_;
   std::vector<void *> addresses_;
   std::vector<Call> calls_;
-  bool profiling_ = false;
 };
 
 } // namespace kerf::rt

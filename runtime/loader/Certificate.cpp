@@ -1,6 +1,7 @@
 #include "runtime/loader/Certificate.h"
 
 #include "runtime/cpu/Threads.h"
+#include "runtime/loader/Library.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -19,10 +20,19 @@ uint64_t checkedBytes(unsigned __int128 value, const char *what) {
 
 } // namespace
 
+std::vector<uint64_t> placeWeights(const Package &package) {
+  std::vector<uint64_t> offsets = {0};
+  for (const schema::Weight *weight : *package.manifest().weights())
+    offsets.push_back(roundUp(offsets.back() + weight->size(), kDeviceWeightAlignment));
+  return offsets;
+}
+
 CertificateTerms certificateTerms(const Package &package) {
   const schema::Manifest &manifest = package.manifest();
   CertificateTerms terms;
   terms.weightBytes = package.weightBytes();
+  terms.gpu = manifest.target()->str() == kGpuTarget;
+  terms.deviceWeightBytes = terms.gpu ? placeWeights(package).back() : 0;
   terms.manifestBytes = package.manifestBytes() + (manifest.tokenizer() ? kTokenizerRecords : 0);
   for (const schema::CacheGroup *group : *manifest.groups())
     terms.groups.push_back({group->planes(), group->page_size(), group->page_bytes()});
@@ -54,7 +64,7 @@ CertificateTerms certificateTerms(const Package &package) {
 
 Ceilings resolveCeilings(const CertificateTerms &terms, uint32_t threads, const kerf_plan_options &options) {
   Ceilings c = {};
-  c.threads = threads ? threads : usableThreads();
+  c.threads = terms.gpu ? 1 : threads ? threads : usableThreads();
   c.context = options.context ? options.context : terms.context;
   if (c.context > terms.context)
     fail(KERF_BAD_ARGUMENT, "context must be at most the model's ", terms.context, ", got ", c.context);
@@ -143,7 +153,7 @@ uint32_t workLists(const CertificateTerms &terms) {
 
 uint64_t stepArrayBytes(const CertificateTerms &terms, const Ceilings &c) {
   auto ints = [](uint64_t count) { return roundUp(count * sizeof(int32_t), KERF_ALIGNMENT); };
-  uint64_t bytes = 2 * ints(c.tokens) + ints(c.logitRows) + 2 * ints(c.sequences) +
+  uint64_t bytes = ints(KERF_EXTENT_COUNT) + 2 * ints(c.tokens) + ints(c.logitRows) + 2 * ints(c.sequences) +
                    workLists(terms) * roundUp(uint64_t(c.workItems) * sizeof(kerf_work_item), KERF_ALIGNMENT);
   for (const kerf_cache_group &group : terms.groups)
     bytes += ints(c.tokens) + ints(uint64_t(c.sequences) + 1) +
@@ -165,6 +175,8 @@ kerf_plan_report evaluateCertificate(const CertificateTerms &terms, const Ceilin
   r.max_logit_rows = c.logitRows;
   r.max_work_items = c.workItems;
   r.threads = c.threads;
+  const auto onDevice = [](uint64_t bytes) { return roundUp(bytes, kDeviceBlock); };
+  const auto footprint = [&](uint64_t bytes) { return terms.gpu ? onDevice(bytes) : GuardedBuffer::footprint(bytes); };
   r.weights = terms.weightBytes;
   r.manifest = terms.manifestBytes;
 
@@ -172,25 +184,32 @@ kerf_plan_report evaluateCertificate(const CertificateTerms &terms, const Ceilin
   for (const kerf_cache_group &group : terms.groups) {
     const GroupSizes sizes = groupSizes(group, c);
     r.kv_pages = std::max(r.kv_pages, sizes.pages);
-    cache += GuardedBuffer::footprint(cachePoolBytes(group, c));
+    cache += footprint(cachePoolBytes(group, c));
     // Reference count and free list of each page; table and length of each sequence.
     sequences += uint64_t(sizes.pages) * 8 + uint64_t(c.sequences) * (uint64_t(sizes.pagesPerSequence) * 4 + 4);
   }
-  sequences += uint64_t(c.sequences) * 64 + uint64_t(terms.dispatches) * kDispatchRecord;
+  sequences +=
+      uint64_t(c.sequences) * 64 + uint64_t(terms.dispatches) * (terms.gpu ? kDeviceDispatchRecord : kDispatchRecord);
   r.cache = checkedBytes(cache, "the KV cache");
   r.sequences = checkedBytes(sequences, "the page tables");
 
   const auto extents = largestExtents(c);
+  uint64_t results = 0;
   for (const ProgramTerms &program : terms.programs) {
-    r.arena = std::max(r.arena, GuardedBuffer::footprint(layOut(program.slots, extents, "the arena").back()));
-    r.results = std::max(r.results, GuardedBuffer::footprint(layOut(program.results, extents, "the results").back()));
+    r.arena = std::max(r.arena, footprint(layOut(program.slots, extents, "the arena").back()));
+    results = std::max(results, layOut(program.results, extents, "the results").back());
   }
+  r.results = GuardedBuffer::footprint(results);
   r.step = GuardedBuffer::footprint(stepArrayBytes(terms, c));
   r.sampler = GuardedBuffer::footprint(uint64_t(terms.vocabulary) * 8);
   r.stacks = checkedBytes((unsigned __int128)c.threads * (terms.kernelStack + kThreadStack), "the stacks");
-  r.total = checkedBytes((unsigned __int128)r.weights + r.manifest + r.cache + r.arena + r.step + r.results +
-                             r.sampler + r.sequences + r.stacks,
-                         "the plan");
+  if (terms.gpu)
+    r.device = checkedBytes((unsigned __int128)onDevice(terms.deviceWeightBytes) + r.cache + r.arena +
+                                onDevice(stepArrayBytes(terms, c)) + onDevice(results),
+                            "the plan");
+  const unsigned __int128 ownMemory = (unsigned __int128)r.weights + r.cache + r.arena;
+  r.total = checkedBytes(
+      (terms.gpu ? 0 : ownMemory) + r.manifest + r.step + r.results + r.sampler + r.sequences + r.stacks, "the plan");
   return r;
 }
 

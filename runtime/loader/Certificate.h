@@ -20,7 +20,9 @@ struct ProgramTerms {
 /// What the certificate depends on, the ceilings apart.
 struct CertificateTerms {
   uint64_t weightBytes = 0;
-  uint64_t manifestBytes = 0; ///< mapped manifest and tokenizer
+  bool gpu = false;
+  uint64_t deviceWeightBytes = 0; ///< of a GPU's memory, as placeWeights lays them out
+  uint64_t manifestBytes = 0;     ///< mapped manifest and tokenizer
   std::vector<kerf_cache_group> groups;
   std::vector<ProgramTerms> programs;
   uint32_t attentionTile = 1;
@@ -33,12 +35,18 @@ struct CertificateTerms {
 
 /// Stack that a pool thread touches before and beside a kernel: start-up, thread-local storage, pthreadpool's frames.
 inline constexpr uint64_t kThreadStack = 64 * 1024;
+/// The driver hands out a GPU's memory in blocks of this size.
+inline constexpr uint64_t kDeviceBlock = 2 * 1024 * 1024;
+/// Every weight in a GPU's memory starts at a multiple of this: what the widest copies want (TMA: 128).
+inline constexpr uint64_t kDeviceWeightAlignment = 256;
 /// Small records of a context: handles, pthreadpool's own, heap headers.
 inline constexpr uint64_t kContextRecords = 256 * 1024;
 /// What the tokenizer builds beside the mapped tables: compiled patterns, the index of added tokens.
 inline constexpr uint64_t kTokenizerRecords = 2 * 1024 * 1024;
 /// A dispatch with its resolved operands and its profile.
 inline constexpr uint64_t kDispatchRecord = 256;
+/// The same of a GPU, with the parameters of its launches.
+inline constexpr uint64_t kDeviceDispatchRecord = 1024;
 /// Longest sum of coefficient * extent that is taken seriously.
 inline constexpr uint64_t kMostBytes = uint64_t(1) << 60;
 
@@ -56,6 +64,9 @@ struct GroupSizes {
 
 /// The terms as the package alone states them.
 CertificateTerms certificateTerms(const Package &package);
+
+/// Where each weight lies in a GPU's memory; the last element is the size.
+std::vector<uint64_t> placeWeights(const Package &package);
 
 /// Fills in defaults and checks ranges; throws KERF_BAD_ARGUMENT.
 Ceilings resolveCeilings(const CertificateTerms &terms, uint32_t threads, const kerf_plan_options &options);
@@ -88,7 +99,7 @@ uint64_t stepArrayBytes(const CertificateTerms &terms, const Ceilings &ceilings)
 /// Bytes of one group's KV pool.
 uint64_t cachePoolBytes(const kerf_cache_group &group, const Ceilings &ceilings);
 
-/// The whole certificate; `available` is left 0. struct_size is that of this version.
+/// The whole certificate; what is available is left 0. struct_size is that of this version.
 kerf_plan_report evaluateCertificate(const CertificateTerms &terms, const Ceilings &ceilings);
 
 /// The form as text, e.g. "256 + 1024 T + 64 S"; extents are named 1, T, S, R, W, A, C.

@@ -1,6 +1,7 @@
 #include "runtime/loader/Model.h"
 
-#include "runtime/cpu/Features.h"
+#include "runtime/cpu/CpuDevice.h"
+#include "runtime/cuda/CudaDevice.h"
 #include "runtime/support/Error.h"
 #include "runtime/tokenizer/TokenizerError.h"
 
@@ -25,19 +26,11 @@ Model::Model(const std::string &path, const kerf_library *library, const kerf_mo
   if (!library_)
     loaded_ = loadSibling(package_, library_);
   checkLibrary(package_, *library_);
-  if (gpuVariantsOf(*library_).count())
-    fail(KERF_DEVICE_FAILED, "'", path, "' is for GPUs, which this version of the runtime does not run");
-  variant_ = chooseVariant(*library_, options.variant, cpuFeatures());
   if (options.verify_checksums)
     package_.verifyWeights();
 
   const schema::Manifest &manifest = package_.manifest();
   terms_ = certificateTerms(package_);
-  terms_.attentionTile = variant().attention_tile;
-  terms_.kernelStack = 0;
-  for (const kerf_kernel &kernel : kernelsOf(variant()))
-    terms_.kernelStack = std::max(terms_.kernelStack, kernel.stack_bytes);
-
   if (manifest.tokenizer()) {
     try {
       tokenizer_ = std::make_unique<Tokenizer>(*manifest.tokenizer());
@@ -50,6 +43,21 @@ Model::Model(const std::string &path, const kerf_library *library, const kerf_mo
   std::sort(endTokens_.begin(), endTokens_.end());
   endTokens_.erase(std::unique(endTokens_.begin(), endTokens_.end()), endTokens_.end());
   package_.readAhead();
+  if (gpuVariantsOf(*library_).count() == 0 && ((options.driver && *options.driver) || options.device))
+    fail(KERF_BAD_ARGUMENT, "device and driver are for models that are compiled for GPUs, but '", path,
+         "' is for CPUs");
+  device_ = gpuVariantsOf(*library_).count() ? cuda::makeCudaDevice(package_, *library_, options)
+                                             : makeCpuDevice(package_, *library_, options.variant);
+  terms_.attentionTile = device_->attentionTile();
+  terms_.kernelStack = device_->kernelStack();
+}
+
+kerf_plan_report Model::certificate(const Ceilings &ceilings, uint64_t limit) const {
+  kerf_plan_report report = evaluateCertificate(terms_, ceilings);
+  const std::optional<uint64_t> own = device_->availableMemory();
+  report.available = limit && !own ? limit : availableMemory();
+  report.device_available = own && limit ? limit : own.value_or(0);
+  return report;
 }
 
 uint32_t Model::needProgram(std::string_view name, const char *what) const {

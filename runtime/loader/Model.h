@@ -2,6 +2,7 @@
 #ifndef KERF_RUNTIME_LOADER_MODEL_H
 #define KERF_RUNTIME_LOADER_MODEL_H
 
+#include "runtime/device/Device.h"
 #include "runtime/loader/Certificate.h"
 #include "runtime/loader/Library.h"
 #include "runtime/loader/Package.h"
@@ -26,12 +27,15 @@ public:
   const Package &package() const { return package_; }
   /// The kernels and programs.
   const kerf_library &library() const { return *library_; }
-  /// The variant in use.
-  const kerf_variant &variant() const { return variantsOf(*library_)[variant_]; }
+  /// What it runs on, with the variant in use.
+  const Device &device() const { return *device_; }
   /// Index of the program of that name, or throws KERF_BAD_ARGUMENT saying that `what` needs it.
   uint32_t needProgram(std::string_view name, const char *what) const;
   /// Terms of the certificate, for the variant in use.
   const CertificateTerms &terms() const { return terms_; }
+  /// The certificate at these ceilings, and what is available, with a limit that is not 0 in place of what the memory
+  /// that the model runs in has.
+  kerf_plan_report certificate(const Ceilings &ceilings, uint64_t limit) const;
   /// End tokens, ascending.
   const std::vector<int32_t> &endTokens() const { return endTokens_; }
   /// NULL when the package has none.
@@ -52,7 +56,7 @@ private:
   Package package_;
   LoadedLibrary loaded_;
   const kerf_library *library_ = nullptr;
-  uint32_t variant_ = 0;
+  std::unique_ptr<const Device> device_;
   CertificateTerms terms_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::vector<int32_t> endTokens_;

@@ -61,6 +61,12 @@ inline Table<kerf_gpu_kernel> kernelsOf(const kerf_gpu_variant &v) {
 inline Table<kerf_gpu_launch> launchesOf(const kerf_gpu_kernel &k) {
   return {k.launches, k.launch_size, k.launch_count};
 }
+/// Variants of either kind.
+inline uint32_t variantCount(const kerf_library &l) { return l.variant_count + gpuVariantsOf(l).count(); }
+/// Name of one of them.
+inline const char *variantName(const kerf_library &l, uint32_t index) {
+  return l.variant_count ? variantsOf(l)[index].name : gpuVariantsOf(l)[index].name;
+}
 inline Table<kerf_dispatch> dispatchesOf(const kerf_program &p) {
   return {p.dispatches, p.dispatch_size, p.dispatch_count};
 }

@@ -139,7 +139,9 @@ TEST_F(HeaderTest, EvaluatesTheCertificate) {
   ASSERT_EQ(message(writePackage(model.input(), path)), "");
   const kerf_library tables = model.library();
   for (const char *variant : {"narrow", "broad"}) {
-    const kerf_model_options options = {sizeof options, 0, variant};
+    kerf_model_options options = {};
+    options.struct_size = sizeof options;
+    options.variant = variant;
     kerf_model *opened = nullptr;
     kerf_error error = {};
     ASSERT_EQ(kerf_model_open(path.c_str(), &tables, &options, &opened, &error), KERF_OK) << error.message;

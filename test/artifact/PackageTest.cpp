@@ -60,7 +60,9 @@ struct PackageTest : testing::Test {
   }
   /// Opens the package with the library by the runtime; the message of the failure, or nothing.
   std::string open(const kerf_library &library, bool verify) {
-    kerf_model_options options = {sizeof options, verify, nullptr};
+    kerf_model_options options = {};
+    options.struct_size = sizeof options;
+    options.verify_checksums = verify;
     kerf_model *opened = nullptr;
     kerf_error error = {};
     kerf_model_open(path.c_str(), &library, &options, &opened, &error);

@@ -146,7 +146,10 @@ kerf_library TestModel::library() {
                           weightBytes.data(),
                           groups.data(),
                           99,
-                          100};
+                          100,
+                          0,
+                          0,
+                          nullptr};
   std::copy(from.buildId.begin(), from.buildId.end(), library.build_id);
   return library;
 }

@@ -92,7 +92,9 @@ TEST(CompatibilityTest, SameVersion) {
   ASSERT_TRUE(fs::exists(directory)) << "a new ABI version needs a stored artifact: test/compatibility/make.sh";
   kerf_model *model = nullptr;
   kerf_error error = {};
-  const kerf_model_options options = {sizeof options, 1, nullptr};
+  kerf_model_options options = {};
+  options.struct_size = sizeof options;
+  options.verify_checksums = 1;
   const kerf_code code = kerf_model_open_files(packageOf(directory).c_str(), &options, &model, &error);
   if (code == KERF_UNSUPPORTED_CPU)
     GTEST_SKIP() << error.message;

@@ -18,7 +18,9 @@ static kerf_context *context() {
     file.write(test::FakePackage().bytes());
     static kerf_model *model = nullptr;
     kerf_context *context = nullptr;
-    const kerf_model_options narrow = {sizeof narrow, 0, "narrow"};
+    kerf_model_options narrow = {};
+    narrow.struct_size = sizeof narrow;
+    narrow.variant = "narrow";
     const kerf_context_options options = {sizeof options, 1, 0};
     const kerf_plan_options plan = {sizeof plan, 8, 2, 32, 0, 0, 0};
     must(kerf_model_open(file.path().c_str(), &test::fakeLibrary(), &narrow, &model, nullptr) == KERF_OK &&

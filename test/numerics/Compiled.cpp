@@ -104,7 +104,9 @@ std::string kerf::test::compileCheckpoint(const std::string &checkpoint, const s
 CompiledModel::CompiledModel(const std::string &package, const std::string &variant) {
   if (package.empty())
     return; // reported already
-  const kerf_model_options options = {sizeof options, 0, variant.c_str()};
+  kerf_model_options options = {};
+  options.struct_size = sizeof options;
+  options.variant = variant.c_str();
   kerf_error error = {};
   const kerf_code code = kerf_model_open_files(package.c_str(), &options, &handle, &error);
   if (code == KERF_UNSUPPORTED_CPU)

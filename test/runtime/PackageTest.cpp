@@ -18,7 +18,10 @@ protected:
   kerf_code open(const std::string &bytes, const kerf_library &library = fakeLibrary(), bool verify = false,
                  const char *variant = nullptr) {
     writeFile(folder.file("fake.kerf"), bytes);
-    kerf_model_options options = {sizeof options, verify, variant};
+    kerf_model_options options = {};
+    options.struct_size = sizeof options;
+    options.verify_checksums = verify;
+    options.variant = variant;
     kerf_model *model = nullptr;
     const kerf_code code = kerf_model_open(folder.file("fake.kerf").c_str(), &library, &options, &model, &error);
     EXPECT_EQ(code == KERF_OK, model != nullptr);
@@ -291,7 +294,9 @@ TEST_F(PackageTest, LongerElements) {
   library.programs = &programs[0].known;
   library.program_size = sizeof(LongProgram);
   FakePackage().write(folder.file("long.kerf"));
-  const kerf_model_options options = {sizeof options, 0, "narrow"};
+  kerf_model_options options = {};
+  options.struct_size = sizeof options;
+  options.variant = "narrow";
   kerf_model *model = nullptr;
   ASSERT_EQ(kerf_model_open(folder.file("long.kerf").c_str(), &library, &options, &model, &error), KERF_OK)
       << error.message;

@@ -170,7 +170,8 @@ TEST_F(SavedSequenceTest, Messages) {
       {with(8, {0}), "version must be 1, got 0; run its tokens again and save it"},
       {Bytes(whole.begin(), whole.end() - 1), "it was cut off or added to"},
       {with(64, {0xaa}), "must come from the model's build face01020300"},
-      {with(28, {'w', 'x'}), "CPU variant must be one of the model's, got 'wxrrow'"},
+      {with(28, {'w', 'x'}), kOnGpu ? "variant must be one of the model's, got 'wxmpute_80'"
+                                    : "variant must be one of the model's, got 'wxrrow'"},
       {with(12, {3}), "must have the model's 2 KV groups, got 3"},
       {with(24, {65}), "must be at most as long as the model's context, 64 tokens, got 65"},
       {with(24, {0xff, 0xff, 0xff, 0xff}), "64 tokens, got 4294967295"},

@@ -63,7 +63,9 @@ TEST(ThreadTest, AModelForEach) {
   EXPECT_EQ(failures([&](int thread) {
               int failed = 0;
               for (int round = 0; round < kRounds; ++round) {
-                const kerf_model_options options = {sizeof options, 0, round % 2 ? "wide" : "narrow"};
+                kerf_model_options options = {};
+                options.struct_size = sizeof options;
+                options.variant = round % 2 ? "wide" : "narrow";
                 kerf_model *model = nullptr;
                 kerf_model_open(folder.file("fake.kerf").c_str(), &fakeLibrary(), &options, &model, nullptr);
                 OpenContext context(model, planOf(kContext, 2), uint32_t(thread) % 3 + 1);

@@ -57,7 +57,7 @@ typedef struct kerf_error {
   char message[508];
 } kerf_error;
 
-/// A model that is open: mapped weights, tokenizer, chosen kernels. Immutable.
+/// A model that is open: weights, tokenizer, chosen kernels. Immutable.
 typedef struct kerf_model kerf_model;
 /// Everything that running a model needs: memory, threads, sequences.
 typedef struct kerf_context kerf_context;
@@ -73,17 +73,29 @@ KERF_API const char *kerf_code_name(kerf_code code);
 
 // ---------------------------------------------------------------------------------------------------------- model
 
+/// Told how far the weights are on their way to a GPU, in bytes. Returns nonzero to give up. Runs on the thread that
+/// opens the model and may not use it.
+typedef int (*kerf_progress_fn)(void *user, uint64_t done, uint64_t total);
+
 /// How to open a model.
 typedef struct kerf_model_options {
   uint32_t struct_size;
   uint32_t verify_checksums; ///< nonzero: read all weights and compare their SHA-256 (slow for large models)
-  const char *variant;       ///< name of the variant to run; NULL: KERF_CPU_VARIANT, else the best that runs here
+  const char *variant;       ///< name of the variant to run; NULL: the best that runs here (KERF_CPU_VARIANT on a CPU)
+  const char *driver;        ///< of a GPU: file of the CUDA driver; NULL: KERF_CUDA_DRIVER, else libcuda.so.1
+  uint32_t device;           ///< of a GPU: which, as the driver counts them
+  uint32_t reserved;
+  kerf_progress_fn on_progress; ///< of a GPU; may be NULL
+  void *user;                   ///< passed to on_progress
 } kerf_model_options;
 
-/// Opens a package by mapping it; copies no weights. `library` is the constant that libMODEL.so exports (MODEL.h
+/// Opens a package by mapping it. Weights for a CPU are used where they are mapped; those for a GPU are copied to it
+/// once, for all contexts of the model. `library` is the constant that libMODEL.so exports (MODEL.h
 /// declares it) and must outlive the model. The manifest, every offset and the agreement of package and library are
 /// checked. `options` may be NULL. On success `*out` is the caller's, to close. On failure `*out` is NULL: KERF_IO,
-/// KERF_BAD_ARTIFACT, KERF_UNSUPPORTED_CPU, KERF_BAD_ARGUMENT (unknown variant). Any thread.
+/// KERF_BAD_ARTIFACT, KERF_UNSUPPORTED_CPU, KERF_BAD_ARGUMENT (unknown variant or device, or driver or device for a model
+/// that runs on a CPU), KERF_DEVICE_FAILED (no driver, no GPU, none of the variants runs on it), KERF_OUT_OF_MEMORY (of
+/// the GPU, for the weights), KERF_CANCELLED (by on_progress). Any thread.
 KERF_API kerf_code kerf_model_open(const char *path, const kerf_library *library, const kerf_model_options *options,
                                    kerf_model **out, kerf_error *error);
 
@@ -127,7 +139,7 @@ KERF_API kerf_code kerf_model_get_info(const kerf_model *model, kerf_model_info 
 
 /// Name of variant `index`, in rising order of preference, or NULL past the last. Any thread; never fails.
 KERF_API const char *kerf_model_variant(const kerf_model *model, uint32_t index);
-/// Whether this CPU and system can run variant `index`. Any thread; never fails.
+/// Whether this CPU and system, or the model's GPU, can run variant `index`. Any thread; never fails.
 KERF_API int kerf_model_variant_runs(const kerf_model *model, uint32_t index);
 /// End-of-text ids of the model: returns how many there are and writes the first `capacity`. Any thread.
 KERF_API size_t kerf_model_end_tokens(const kerf_model *model, int32_t *ids, size_t capacity);
@@ -196,7 +208,7 @@ KERF_API kerf_code kerf_chat_tokenize(const kerf_model *model, const kerf_chat *
 /// How to make a context.
 typedef struct kerf_context_options {
   uint32_t struct_size;
-  uint32_t threads; ///< 0: as many as affinity and CPU quota allow
+  uint32_t threads; ///< 0: as many as affinity and CPU quota allow; a model on a GPU has one
   uint32_t poison;  ///< nonzero (debugging): fill arena, results and fresh KV pages with NaN before use
 } kerf_context_options;
 
@@ -219,10 +231,12 @@ typedef struct kerf_plan_options {
   uint32_t max_logit_rows; ///< most rows with logits in a step; 0: max_sequences
   uint32_t kv_pages;       ///< KV pages for each group; 0: enough for every sequence at full length, or of a model that
                            ///< takes texts as a whole, an encoder, for every step
-  uint64_t memory_limit;   ///< refuse to plan for more bytes than this; 0: what the system has available
+  uint64_t memory_limit;   ///< refuse to plan for more bytes than this of the memory that the model runs in, the host's
+                           ///< or a GPU's; 0: what is available
 } kerf_plan_options;
 
-/// The memory certificate, evaluated: an upper bound of what the context and its model use, in bytes.
+/// The memory certificate, evaluated: an upper bound of what the context and its model use, in bytes. On a GPU weights,
+/// KV pages and arena are in its memory alone, step arrays and results there and in page-locked memory of the host.
 typedef struct kerf_plan_report {
   uint32_t struct_size;
   uint32_t max_tokens; ///< the ceilings with defaults filled in
@@ -241,8 +255,11 @@ typedef struct kerf_plan_report {
   uint64_t sampler;   ///< scratch of kerf_generate
   uint64_t sequences; ///< page tables, reference counts and the context's own records
   uint64_t stacks;    ///< the stack that kernels may touch, over all threads
-  uint64_t total;     ///< the sum of the above
+  uint64_t total;     ///< the sum of the above; on a GPU of what the host has of it
   uint64_t available; ///< what `total` was compared with: memory_limit or the system's
+  uint64_t device;    ///< bytes of a GPU's memory, beside what the driver itself takes; 0 on a CPU
+  uint64_t device_available; ///< what `device` was compared with: memory_limit or what of the GPU's memory is free or
+                             ///< holds the weights
 } kerf_plan_report;
 
 /// Evaluates the certificate for `threads` (0: as kerf_context_create) without allocating anything. KERF_BAD_ARGUMENT
@@ -265,7 +282,7 @@ KERF_API uint32_t kerf_context_free_pages(const kerf_context *context, uint32_t 
 
 /// Ends the kerf_context_step, kerf_context_embed or kerf_generate that runs now, as soon as the dispatch in progress
 /// is done: the first two fail with KERF_CANCELLED, a generation ends with KERF_FINISH_CANCELLED. Does nothing when
-/// neither runs. Any thread, also from a signal handler.
+/// neither runs. What a GPU has begun it ends first. Any thread, also from a signal handler.
 KERF_API void kerf_context_cancel(kerf_context *context);
 
 // ------------------------------------------------------------------------------------------------------- sequence
@@ -321,7 +338,7 @@ typedef struct kerf_step {
 /// Appends the tokens of every entry to its sequence and computes the logits asked for. No tokens at all is a valid
 /// step that does nothing. On failure every sequence is as it was: KERF_BAD_ARGUMENT (an id outside the vocabulary,
 /// more tokens or logit rows than planned, a sequence twice, closed or of another context, a sequence past the planned
-/// context), KERF_OUT_OF_PAGES, KERF_CANCELLED. Allocates nothing.
+/// context), KERF_OUT_OF_PAGES, KERF_CANCELLED, KERF_DEVICE_FAILED. Allocates nothing.
 KERF_API kerf_code kerf_context_step(kerf_context *context, const kerf_step *step, kerf_error *error);
 
 /// Rows of logits that the last successful step made; 0 after a failed one. Never fails.
@@ -449,12 +466,13 @@ typedef struct kerf_profile_row {
   const char *origin; ///< where in the model, e.g. "layers.3.mlp.down"
   uint64_t calls;
   uint64_t nanoseconds;
-  uint64_t tasks;
+  uint64_t tasks; ///< on a GPU blocks
   double bytes;      ///< that must have moved at least
   double operations; ///< multiplications and additions
 } kerf_profile_row;
 
-/// Switches the timing of each dispatch on (nonzero) or off, and clears it. Costs two clock readings a dispatch.
+/// Switches the timing of each dispatch on (nonzero) or off, and clears it. Costs two clock readings a dispatch; on a GPU
+/// an event before each, and dispatches are then launched one by one.
 /// KERF_BAD_ARGUMENT before a plan.
 KERF_API kerf_code kerf_context_profile(kerf_context *context, int enable, kerf_error *error);
 /// Row `index`, in the order of dispatches; KERF_BAD_ARGUMENT past the last.

@@ -72,8 +72,7 @@ const kerf_library &fakeGpuLibrary() {
   return library;
 }
 
-FakePackage fakeGpuPackage(uint64_t seed) {
-  FakePackage package(seed);
+FakePackage fakeGpuPackage(FakePackage package) {
   package.manifest.target = "nvptx64";
   package.manifest.variants.clear();
   for (const kerf_gpu_variant &variant : kVariants)

@@ -18,8 +18,8 @@ inline constexpr char kFakeImage[] = "// for the fake driver";
 /// The programs of fakeLibrary() with variants for GPUs.
 const kerf_library &fakeGpuLibrary();
 
-/// A package for it.
-FakePackage fakeGpuPackage(uint64_t seed = 1);
+/// The package made one for it.
+FakePackage fakeGpuPackage(FakePackage package = FakePackage());
 
 /// A function of the images.
 struct FakeFunction {

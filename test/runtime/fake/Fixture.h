@@ -1,8 +1,11 @@
-/// What the runtime's tests share: a temporary folder, an open fake model, contexts and short forms of calls.
+/// What the runtime's tests share: a temporary folder, an open fake model, contexts and short forms of calls. Programs
+/// that are compiled with KERF_TEST_ON_GPU run the model on the fake driver.
 #ifndef KERF_TEST_RUNTIME_FAKE_FIXTURE_H
 #define KERF_TEST_RUNTIME_FAKE_FIXTURE_H
 
 #include "kerf/kerf.h"
+#include "test/runtime/fake/FakeDriver.h"
+#include "test/runtime/fake/FakeGpu.h"
 #include "test/runtime/fake/FakePackage.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +16,22 @@
 #include <string>
 #include <vector>
 
+#ifndef KERF_TEST_ON_GPU
+#define KERF_TEST_ON_GPU 0
+#endif
+
 namespace kerf::test {
+
+/// Whether the model runs on the fake driver.
+inline constexpr bool kOnGpu = KERF_TEST_ON_GPU;
+
+/// What every attention task, or on a GPU every kernel, is to do first; NULL: nothing.
+inline void setKernelHook(void (*hook)()) {
+  if (kOnGpu)
+    fakeDriver().onKernel = hook;
+  else
+    attentionHook = hook;
+}
 
 /// A folder that is deleted with the object.
 class TempFolder {
@@ -32,15 +50,23 @@ private:
   std::string path_;
 };
 
-/// An open model from a package.
+/// An open model from a package. On a GPU, its variants "compute_80" and "sm_80" stand for "narrow" and "wide", which
+/// have the same attention tiles.
 class OpenModel {
 public:
-  explicit OpenModel(const FakePackage &package = FakePackage(), const char *variant = "narrow")
-      : weights(package.weights) {
+  explicit OpenModel(FakePackage package = FakePackage(), std::string variant = "narrow") : weights(package.weights) {
+    kerf_model_options options = {};
+    options.struct_size = sizeof options;
+    if (kOnGpu) {
+      package = fakeGpuPackage(std::move(package));
+      variant = variant == "wide" ? "sm_80" : "compute_80";
+      options.driver = KERF_FAKE_DRIVER;
+    }
+    options.variant = variant.c_str();
     package.write(folder.file("fake.kerf"));
-    kerf_model_options options = {sizeof options, 0, variant};
     kerf_error error;
-    if (kerf_model_open(folder.file("fake.kerf").c_str(), &fakeLibrary(), &options, &handle, &error) != KERF_OK)
+    if (kerf_model_open(folder.file("fake.kerf").c_str(), kOnGpu ? &fakeGpuLibrary() : &fakeLibrary(), &options,
+                        &handle, &error) != KERF_OK)
       ADD_FAILURE() << error.message;
   }
   ~OpenModel() { kerf_model_close(handle); }
