@@ -43,6 +43,37 @@ CudaProgram::CudaProgram(const CudaDevice &device, CUstream stream, const rt::Pr
     add(preparation.extents + dispatch.extent * sizeof(int32_t));
     calls_.push_back({device.launches(dispatch.kernel), first, &dispatch, rt::workListOf(dispatch)});
   }
+  for (const kerf_result &result : rt::resultsOf(preparation.program))
+    givesLogits_ |= result.kind == KERF_RESULT_LOGITS;
+  bool seesAhead = false;
+  for (const kerf_work_list &list : rt::workListsOf(preparation.program))
+    seesAhead |= list.ahead != 0;
+  // A text of one token is too rare to be worth a graph.
+  if (!seesAhead)
+    captureGraphs(preparation.largest);
+}
+
+// Whether every count of the step is the same, so that one number says which graph is right.
+bool CudaProgram::isUniform(const rt::Extents &extents) const {
+  const int64_t rows = extents[KERF_EXTENT_TOKENS];
+  return extents[KERF_EXTENT_SEQUENCES] == rows && extents[KERF_EXTENT_WORK_ITEMS] == rows &&
+         extents[KERF_EXTENT_LOGIT_ROWS] == (givesLogits_ ? rows : 0);
+}
+
+void CudaProgram::captureGraphs(const rt::Extents &largest) {
+  std::vector<const kerf_gpu_launch *> tables;
+  for (const Call &call : calls_)
+    for (const Launch &launch : call.launches)
+      if (call.dispatch->extent != KERF_EXTENT_ONE)
+        tables.push_back(launch.table);
+  int64_t ceiling = largest[KERF_EXTENT_SEQUENCES];
+  if (givesLogits_)
+    ceiling = std::min(ceiling, largest[KERF_EXTENT_LOGIT_ROWS]);
+  graphs_.emplace(gpu_, stream_, bucketsFor(ceiling, tables), [&](int64_t rows) {
+    for (const Call &call : calls_)
+      if (call.dispatch->extent != KERF_EXTENT_LOGIT_ROWS || givesLogits_)
+        launch(call, call.dispatch->extent == KERF_EXTENT_ONE ? 1 : rows, true, false);
+  });
 }
 
 // Returns the number of blocks.
@@ -67,6 +98,13 @@ bool CudaProgram::run(const rt::StepSizes &sizes, const std::atomic<bool> &cance
   Gpu::Current scope(gpu_);
   if (profile_.enabled())
     return runTimed(sizes, cancel);
+  if (cancel.load(std::memory_order_relaxed))
+    return false;
+  const rt::Extents &extents = sizes.byWorkList.front();
+  if (const CUgraphExec graph = graphs_ && isUniform(extents) ? graphs_->find(extents[KERF_EXTENT_TOKENS]) : nullptr) {
+    driver_.call(driver_.cuGraphLaunch, "", graph, stream_);
+    return true;
+  }
   for (const Call &call : calls_) {
     if (cancel.load(std::memory_order_relaxed))
       return false;

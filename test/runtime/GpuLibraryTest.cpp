@@ -68,7 +68,7 @@ TEST_F(GpuLibraryTest, Kernels) {
   refused([](OwnLibrary &l) { l.launches[1].function = nullptr; }, "launches of kernel 0 of variant 'compute_80' must");
   refused([](OwnLibrary &l) { l.launches[1].tile = 0; }, "must have a function, tile and columns above 0");
   refused([](OwnLibrary &l) { l.launches[1].columns = 0; }, "must have a function, tile and columns above 0");
-  refused([](OwnLibrary &l) { l.launches[1].most_rows = 4; }, "rows 5 to 4");
+  refused([](OwnLibrary &l) { l.launches[1].most_rows = 3; }, "rows 4 to 3");
   refused([](OwnLibrary &l) { l.launches[1].when = 3; }, "condition 3");
   refused([](OwnLibrary &l) { l.launches[1].reserved = 1; }, "reserved 1");
   for (uint32_t threads : {0u, 31u, 1056u})

@@ -1,6 +1,6 @@
 // A model on a GPU: opening, what a step does there, and every call of the driver failing. That results are right is in
 // the tests of the CPU, which run on the fake driver too.
-#include "runtime/cuda/DriverApi.h"
+#include "runtime/cuda/Graphs.h"
 #include "test/runtime/fake/Fixture.h"
 
 #include <map>
@@ -190,6 +190,76 @@ TEST_F(GpuModelTest, Step) {
   kerf_model_close(model);
 }
 
+// Steps of one row for each sequence are graphs by bucket, cut where the embedding takes its other function.
+TEST_F(GpuModelTest, Graphs) {
+  kerf_model *model = nullptr;
+  ASSERT_EQ(open(&model), KERF_OK) << error.message;
+  {
+    constexpr uint32_t most = 7;
+    OpenContext context(model, planOf(32, most), 1, false);
+    // 1, 2, 3, 4, 5 to 7, six launches each.
+    EXPECT_EQ(fake.captured, 5u * 6);
+    kerf_sequence *sequences[most];
+    std::vector<std::vector<int32_t>> ids;
+    for (uint32_t i = 0; i < most; ++i) {
+      sequences[i] = context.create();
+      ids.push_back(randomIds(i, 3 + i));
+      fake.reset();
+      ASSERT_EQ(context.step({{sequences[i], ids[i]}}), KERF_OK) << context.error.message;
+      EXPECT_EQ(fake.graphLaunches, 0u) << "a prompt is no graph";
+    }
+    for (uint32_t count = 1; count <= most; ++count) {
+      std::vector<Entry> entries;
+      for (uint32_t i = 0; i < count; ++i) {
+        entries.push_back({sequences[i], randomIds(100 * count + i, 1), KERF_LOGITS_LAST});
+        ids[i].push_back(entries[i].ids[0]);
+      }
+      fake.reset();
+      ASSERT_EQ(context.step(entries), KERF_OK) << context.error.message;
+      EXPECT_EQ(fake.graphLaunches, 1u);
+      EXPECT_EQ(fake.launches, 0u);
+      for (uint32_t i = 0; i < count; ++i)
+        EXPECT_EQ(context.row(i), referenceLogits(FakePackage().weights, ids[i])) << count << " " << i;
+    }
+    // With a row that wants no logits, or profiled, there is none that is right.
+    const Entry plain[] = {{sequences[0], {1}, KERF_LOGITS_LAST}, {sequences[1], {2}, KERF_LOGITS_NONE}};
+    fake.reset();
+    ASSERT_EQ(context.step({plain[0], plain[1]}), KERF_OK);
+    EXPECT_EQ(fake.graphLaunches, 0u);
+    ASSERT_EQ(kerf_context_profile(context.handle, 1, nullptr), KERF_OK);
+    ASSERT_EQ(context.step({plain[0]}), KERF_OK);
+    EXPECT_EQ(fake.graphLaunches, 0u);
+    ASSERT_EQ(kerf_context_profile(context.handle, 0, nullptr), KERF_OK);
+    ASSERT_EQ(context.step({plain[0]}), KERF_OK);
+    EXPECT_EQ(fake.graphLaunches, 1u);
+  }
+  kerf_model_close(model);
+}
+
+TEST(GraphsTest, Buckets) {
+  using Bounds = std::vector<std::pair<int64_t, int64_t>>;
+  const auto buckets = [](int64_t ceiling, const std::vector<const kerf_gpu_launch *> &launches) {
+    Bounds bounds;
+    for (const Bucket &bucket : bucketsFor(ceiling, launches))
+      bounds.push_back({bucket.least, bucket.most});
+    return bounds;
+  };
+  EXPECT_EQ(buckets(0, {}), Bounds());
+  EXPECT_EQ(buckets(1, {}), (Bounds{{1, 1}}));
+  EXPECT_EQ(buckets(9, {}), (Bounds{{1, 1}, {2, 2}, {3, 4}, {5, 8}, {9, 9}}));
+  const kerf_gpu_launch few = {"few", 0, 6, 0, 1, 1, 32, 0, 0}, many = {"many", 7, UINT32_MAX, 0, 1, 1, 32, 0, 0};
+  EXPECT_EQ(buckets(16, {&few, &many}), (Bounds{{1, 1}, {2, 2}, {3, 4}, {5, 6}, {7, 8}, {9, 16}}));
+  EXPECT_EQ(buckets(6, {&few, &many}), (Bounds{{1, 1}, {2, 2}, {3, 4}, {5, 6}}));
+  std::vector<kerf_gpu_launch> fine(100, many);
+  std::vector<const kerf_gpu_launch *> all;
+  for (uint32_t i = 0; i < fine.size(); ++i) {
+    fine[i].least_rows = i;
+    all.push_back(&fine[i]);
+  }
+  ASSERT_EQ(buckets(99, all).size(), 64u) << "no more graphs than this";
+  EXPECT_EQ(buckets(99, all).back(), std::pair(int64_t(64), int64_t(64)));
+}
+
 // What lies between the used parts of the arrays goes along only where it is small.
 TEST_F(GpuModelTest, LongArrays) {
   kerf_model *model = nullptr;
@@ -296,13 +366,14 @@ struct Life {
   }
 };
 
-const char *const kCalls[] = {"cuDeviceGetCount",   "cuDeviceGet",         "cuDevicePrimaryCtxRetain",
-                              "cuModuleLoadDataEx", "cuModuleGetFunction", "cuFuncSetAttribute",
-                              "cuMemGetInfo",       "cuMemAlloc",          "cuMemHostAlloc",
-                              "cuMemcpyHtoDAsync",  "cuMemcpyDtoHAsync",   "cuMemcpyDtoDAsync",
-                              "cuMemsetD8Async",    "cuStreamCreate",      "cuStreamSynchronize",
-                              "cuEventCreate",      "cuEventRecord",       "cuEventElapsedTime",
-                              "cuLaunchKernel",     "cuEventSynchronize"};
+const char *const kCalls[] = {"cuDeviceGetCount",   "cuDeviceGet",          "cuDevicePrimaryCtxRetain",
+                              "cuModuleLoadDataEx", "cuModuleGetFunction",  "cuFuncSetAttribute",
+                              "cuMemGetInfo",       "cuMemAlloc",           "cuMemHostAlloc",
+                              "cuMemcpyHtoDAsync",  "cuMemcpyDtoHAsync",    "cuMemcpyDtoDAsync",
+                              "cuMemsetD8Async",    "cuStreamCreate",       "cuStreamSynchronize",
+                              "cuEventCreate",      "cuEventRecord",        "cuEventElapsedTime",
+                              "cuLaunchKernel",     "cuStreamBeginCapture", "cuStreamEndCapture",
+                              "cuGraphInstantiate", "cuGraphLaunch",        "cuEventSynchronize"};
 
 // Each call of the driver fails, the first time, the second and so on, until it is not reached any more: with an error
 // that passes, and with one that stays. Each time there is a message with the call's name, and nothing is lost.

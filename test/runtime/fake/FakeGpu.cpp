@@ -35,8 +35,8 @@ const FakeFunction kFunctions[] = {{"embed_few", 4, sameAsHost<0>},
                                    {"last", 3, sameAsHost<4>}};
 
 constexpr uint32_t kAny = UINT32_MAX;
-const kerf_gpu_launch kEmbed[] = {{"embed_few", 1, 4, KERF_GPU_ALWAYS, 3, 1, 32, 0, 0},
-                                  {"embed_many", 5, kAny, KERF_GPU_ALWAYS, 3, 1, 128, 64 * 1024, 0}};
+const kerf_gpu_launch kEmbed[] = {{"embed_few", 1, 3, KERF_GPU_ALWAYS, 3, 1, 32, 0, 0},
+                                  {"embed_many", 4, kAny, KERF_GPU_ALWAYS, 3, 1, 128, 64 * 1024, 0}};
 const kerf_gpu_launch kAppend[] = {{"append", 0, kAny, KERF_GPU_ALWAYS, 3, 1, 64, 1024, 0}};
 const kerf_gpu_launch kAttend[] = {{"attend_single", 0, kAny, KERF_GPU_SINGLE_ROWS, 1, 1, 32, 0, 0},
                                    {"attend_several", 0, kAny, KERF_GPU_SEVERAL_ROWS, 1, 1, 256, 0, 0}};

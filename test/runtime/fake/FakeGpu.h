@@ -1,7 +1,7 @@
 /// The hand-written library once more, for GPUs, and the functions of its images.
 ///
 /// Variants: "compute_80" (PTX, attention tile 3), "sm_80" (tile 5), "sm_86" (tile 4), "sm_90" (tile 2). The embedding
-/// has other functions for up to 4 rows and for more; attention one for work items of one row and one for the others;
+/// has other functions for up to 3 rows and for more; attention one for work items of one row and one for the others;
 /// the projection two, one after the other.
 #ifndef KERF_TEST_RUNTIME_FAKE_FAKEGPU_H
 #define KERF_TEST_RUNTIME_FAKE_FAKEGPU_H
