@@ -30,6 +30,13 @@ struct CacheLayout {
   int64_t partBytes() const { return pageSize * headDim * bytesOf(element); }
   /// Bytes of a head in a page.
   int64_t headBytes() const { return 2 * partBytes(); }
+  /// Element of the page that holds feature `d` of the key, or the value, at `position`.
+  int64_t keyIndex(int64_t head, int64_t position, int64_t d) const {
+    return (2 * head * pageSize + position) * headDim + d;
+  }
+  int64_t valueIndex(int64_t head, int64_t position, int64_t d) const {
+    return keyIndex(head, position, d) + pageSize * headDim;
+  }
   /// Bytes of a page of one plane.
   int64_t pageBytes() const { return kvHeads * headBytes(); }
 };

@@ -3,7 +3,7 @@
 #include "codegen/x86/Jit.h"
 #include "codegen/x86/KernelBuilder.h"
 #include "codegen/x86/Lower.h"
-#include "test/codegen/x86/GuardedBuffer.h"
+#include "test/codegen/kernels/GuardedBuffer.h"
 #include "test/codegen/x86/Variants.h"
 
 #include <cmath>

@@ -1,6 +1,6 @@
 //===- attention_test.cpp - attention kernels against a scalar reference --===//
 #include "codegen/x86/Kernels.h"
-#include "test/codegen/x86/CacheMemory.h"
+#include "test/codegen/kernels/CacheMemory.h"
 
 #include <optional>
 
@@ -36,10 +36,10 @@ struct Result {
 /// Sequences with keys, values and queries for every position, and a compiled attention.
 class Problem {
 public:
-  Problem(const Variant &variant, const AttentionSpec &spec, std::vector<int64_t> lengths, unsigned seed)
-      : spec(spec), lengths(lengths), variant(variant), random(seed),
-        cache({spec.kvHeads, spec.headDim, spec.pageSize, spec.cache}, lengths, random),
-        kernel(variant, [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); }) {
+  Problem(const Target &target, const AttentionSpec &spec, std::vector<int64_t> lengths, unsigned seed)
+      : spec(spec), lengths(lengths), target(target), random(seed),
+        cache(target, {spec.kvHeads, spec.headDim, spec.pageSize, spec.cache}, lengths, random),
+        kernel(target, [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); }) {
     std::normal_distribution<float> normal;
     for (size_t sequence = 0; sequence < lengths.size(); ++sequence) {
       queries.push_back(std::make_unique<Tensor>(spec.queries, lengths[sequence] * spec.queryHeads * spec.headDim));
@@ -172,7 +172,7 @@ private:
   }
 };
 
-class Attention : public VariantTest {
+class Attention : public TargetTest {
 protected:
   /// Checks values and that bits do not depend on how steps and items were cut, for each of some masks of one kind.
   void check(AttentionSpec spec, const std::vector<int64_t> &lengths, const std::vector<Mask> &masks = {{}}) {
@@ -181,12 +181,12 @@ protected:
     SCOPED_TRACE("heads " + std::to_string(spec.queryHeads) + "/" + std::to_string(spec.kvHeads) + " headDim " +
                  std::to_string(spec.headDim) + " page " + std::to_string(spec.pageSize) + " " + nameOf(spec.queries) +
                  " " + nameOf(spec.cache) + " " + nameOf(spec.output));
-    Problem problem(variant(), spec, lengths, spec.headDim + spec.queryHeads);
+    Problem problem(target(), spec, lengths, spec.headDim + spec.queryHeads);
     const auto everything = problem.everything();
     for (const Mask &mask : masks) {
       SCOPED_TRACE("behind " + std::to_string(mask.behind) + " ahead " + std::to_string(mask.ahead));
       problem.mask = mask;
-      const Result whole = problem(everything, variant().attentionTile);
+      const Result whole = problem(everything, target().attentionTile);
       problem.check(everything, whole);
       if (HasFatalFailure())
         return;
@@ -219,7 +219,7 @@ protected:
           more |= count < left;
         }
         std::shuffle(parts.begin(), parts.end(), problem.random);
-        const Result step = problem(parts, variant().attentionTile);
+        const Result step = problem(parts, target().attentionTile);
         size_t row = 0;
         for (const Part &part : parts) {
           const size_t from = start[part.sequence] + part.first;
@@ -282,7 +282,7 @@ TEST_P(Attention, WindowsToBothSides) {
 }
 
 TEST_P(Attention, EmptyStep) {
-  Problem problem(variant(), {2, 1, 8, 16, f32, f32, f32, 1, true}, {4}, 1);
+  Problem problem(target(), {2, 1, 8, 16, f32, f32, f32, 1, true}, {4}, 1);
   EXPECT_EQ(problem({}, 8), Result());
 }
 
@@ -306,7 +306,7 @@ TEST_P(Attention, RandomShapes) {
 TEST_P(Attention, LaterRowsDoNotLeak) {
   for (float bad : {NAN, INFINITY, -INFINITY}) {
     const AttentionSpec spec{6, 2, 16, 16, f32, f32, f32, 0.25, true};
-    Problem problem(variant(), spec, {90}, 4);
+    Problem problem(target(), spec, {90}, 4);
     const Result clean = problem({{0, 0, 70}}, 32);
     for (int64_t position = 70; position < 90; ++position)
       for (int64_t head = 0; head < 2; ++head)
@@ -330,7 +330,7 @@ TEST_P(Attention, EarlierKeysDoNotLeak) {
   AttentionSpec spec{6, 2, 16, 16, f32, f32, f32, 0.25, true};
   spec.behind = true;
   // Ever shorter windows, so that what spoils one lies behind the next one too.
-  Problem problem(variant(), spec, {150}, 4);
+  Problem problem(target(), spec, {150}, 4);
   for (int32_t behind : {64, 20, 9, 1}) {
     problem.mask = {behind, 0};
     const Result clean = problem({{0, 75, 75}}, 16);
@@ -345,7 +345,7 @@ TEST_P(Attention, EarlierKeysDoNotLeak) {
 }
 
 TEST_P(Attention, BlindRowsAreZero) {
-  Problem problem(variant(), {3, 1, 8, 16, f32, bf16, f32, 1, true}, {20}, 5);
+  Problem problem(target(), {3, 1, 8, 16, f32, bf16, f32, 1, true}, {20}, 5);
   Tensor queries(f32, 2 * 24), output(f32, 2 * 24), lse(f32, 2 * 3);
   queries.fill(problem.random);
   // The first of two rows stands before the first key.
@@ -365,7 +365,7 @@ TEST_P(Attention, BlindRowsAreZero) {
 // The scores of a sequence grow, so every key moves the maximum; and differences overflow the exponential.
 TEST_P(Attention, GrowingScores) {
   const AttentionSpec spec{2, 1, 2, 16, f32, f32, f32, 1, true};
-  Problem problem(variant(), spec, {200}, 6);
+  Problem problem(target(), spec, {200}, 6);
   for (int64_t position = 0; position < 200; ++position)
     for (int64_t d = 0; d < 2; ++d) {
       problem.cache.memory->set(problem.cache.key(problem.cache.slot(0, position), 0, d), float(position * 7));
@@ -380,7 +380,7 @@ TEST_P(Attention, MergeOfHalvesIsTheWhole) {
   // One sequence of 96 keys as two of 48 that share its pages: queries at the end see both.
   const int64_t queryHeads = 6, headDim = 20, columns = queryHeads * headDim;
   const AttentionSpec spec{queryHeads, 2, headDim, 16, f32, bf16, f32, 0.2, true};
-  Problem problem(variant(), spec, {96}, 7);
+  Problem problem(target(), spec, {96}, 7);
   const Result whole = problem({{0, 95, 1}}, 1);
   Tensor query(f32, columns), outputs(f32, 2 * columns), lses(f32, 2 * queryHeads);
   query.copy(*problem.queries[0], 95 * columns, columns);
@@ -394,7 +394,7 @@ TEST_P(Attention, MergeOfHalvesIsTheWhole) {
                     parts.back()->data(), partLses.back()->data()},
                    1);
   }
-  Kernel merge(variant(), [&](auto module, auto &v, auto name) {
+  Kernel merge(target(), [&](auto module, auto &v, auto name) {
     return emitKernel(module, v, name, AttentionMergeSpec{columns, queryHeads, f32, f32});
   });
   Tensor output(f32, columns), lse(f32, queryHeads);
@@ -415,8 +415,8 @@ TEST_P(Attention, Merge) {
   for (int64_t headDim : {1, 7, 16, 80})
     for (auto [in, out] : {std::pair(f32, f32), {f32, bf16}, {bf16, bf16}}) {
       const AttentionMergeSpec spec{3 * headDim, 3, in, out};
-      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
-      for (int64_t rows : {0, 1, int(kernel.info.tile) + 1}) {
+      Kernel kernel(target(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
+      for (int64_t rows : {0, 1, int(kernel.tile) + 1}) {
         Tensor lhs(in, rows * spec.columns), rhs(in, rows * spec.columns), output(out, rows * spec.columns);
         Tensor l(f32, rows * 3), r(f32, rows * 3), lse(f32, rows * 3);
         lhs.fill(random);
@@ -452,6 +452,6 @@ TEST_P(Attention, Merge) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, Attention, testing::ValuesIn(kerf::test::variantNames()),
+INSTANTIATE_TEST_SUITE_P(Targets, Attention, testing::ValuesIn(kerf::test::targetNames()),
                          [](const auto &info) { return std::string(info.param); });
 } // namespace

@@ -1,7 +1,7 @@
 //===- row_kernels_test.cpp - row kernels against a scalar reference ------===//
 #include "codegen/x86/Kernels.h"
 #include "codegen/x86/Layout.h"
-#include "test/codegen/x86/KernelHarness.h"
+#include "test/codegen/kernels/KernelHarness.h"
 
 using namespace kerf::x86;
 using namespace kerf::test;
@@ -11,7 +11,7 @@ namespace {
 const Element f32 = Element::F32, bf16 = Element::BF16, f16 = Element::F16;
 const int64_t someColumns[] = {1, 2, 7, 15, 16, 17, 33, 64, 96, 131, 576};
 
-class RowKernels : public VariantTest {};
+class RowKernels : public TargetTest {};
 
 /// Compares with rounding of the element on top of a relative error of the f32 computation.
 void expectNear(const Tensor &output, size_t index, double expected, double error) {
@@ -27,10 +27,10 @@ TEST_P(RowKernels, RmsNorm) {
     for (int64_t runs : {1, 3})
       for (auto [in, out] : {std::pair(f32, bf16), {f32, f32}, {bf16, f16}}) {
         const RmsNormSpec spec{run * runs, run, 1e-5, in, out};
-        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
+        Kernel kernel(target(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
         Tensor scale(f32, run);
         scale.fill(random);
-        for (int64_t rows : {0, 1, 5, int(kernel.info.tile) + 1}) {
+        for (int64_t rows : {0, 1, 5, int(kernel.tile) + 1}) {
           Tensor input(in, rows * spec.columns), output(out, rows * spec.columns);
           input.fill(random, 3);
           kernel({input.data(), scale.data(), output.data()}, rows);
@@ -52,7 +52,7 @@ TEST_P(RowKernels, RmsNorm) {
 TEST_P(RowKernels, RmsNormInPlace) {
   std::mt19937 random(2);
   const RmsNormSpec spec{77, 77, 1e-6, f32, f32};
-  Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
+  Kernel kernel(target(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
   Tensor scale(f32, 77), input(f32, 3 * 77), output(f32, 3 * 77);
   scale.fill(random);
   input.fill(random);
@@ -66,11 +66,11 @@ TEST_P(RowKernels, LayerNorm) {
   for (int64_t columns : someColumns)
     for (auto [in, out] : {std::pair(f32, bf16), {f32, f32}, {bf16, f16}}) {
       const LayerNormSpec spec{columns, 1e-5, in, out};
-      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
+      Kernel kernel(target(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
       Tensor scale(f32, columns), bias(f32, columns);
       scale.fill(random);
       bias.fill(random);
-      for (int64_t rows : {0, 1, 5, int(kernel.info.tile) + 1}) {
+      for (int64_t rows : {0, 1, 5, int(kernel.tile) + 1}) {
         Tensor input(in, rows * columns), output(out, rows * columns);
         // A mean far above the deviation: the difference of two means of squares would cancel.
         input.fill(random, 3);
@@ -142,8 +142,8 @@ TEST_P(RowKernels, Activations) {
     for (int64_t columns : {1, 13, 64, 131})
       for (auto [in, out] : {std::pair(f32, f32), {f32, bf16}, {bf16, bf16}}) {
         const ActivationSpec spec{columns, activation, in, out};
-        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
-        for (int64_t rows : {0, 1, int(kernel.info.tile) + 3}) {
+        Kernel kernel(target(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
+        for (int64_t rows : {0, 1, int(kernel.tile) + 3}) {
           Tensor input(in, rows * columns), output(out, rows * columns);
           input.fill(random, 4);
           if (rows > 1)
@@ -169,8 +169,8 @@ TEST_P(RowKernels, Gate) {
     for (int64_t columns : {1, 13, 64, 131})
       for (auto [in, out] : {std::pair(f32, f32), {f32, bf16}, {bf16, bf16}}) {
         const GateSpec spec{columns, activation, in, out};
-        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
-        for (int64_t rows : {0, 1, int(kernel.info.tile) + 3}) {
+        Kernel kernel(target(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
+        for (int64_t rows : {0, 1, int(kernel.tile) + 3}) {
           Tensor gate(in, rows * columns), up(in, rows * columns), output(out, rows * columns);
           gate.fill(random, 4);
           up.fill(random);
@@ -191,8 +191,8 @@ TEST_P(RowKernels, AddIsExact) {
   for (int64_t columns : someColumns)
     for (auto [l, r, out] : {std::array{f32, f32, f32}, {f32, bf16, f32}, {bf16, f16, bf16}, {f32, f32, f16}}) {
       const AddSpec spec{columns, l, r, out};
-      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
-      for (int64_t rows : {0, 1, int(kernel.info.tile) + 1}) {
+      Kernel kernel(target(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
+      for (int64_t rows : {0, 1, int(kernel.tile) + 1}) {
         Tensor lhs(l, rows * columns), rhs(r, rows * columns), output(out, rows * columns), expected(out, 1);
         lhs.fill(random);
         rhs.fill(random);
@@ -216,19 +216,19 @@ TEST_P(RowKernels, EmbedReadsTheLayoutOfLinears) {
     for (int64_t columns : someColumns)
       for (int64_t vocabulary : {1, 16, 50}) {
         const EmbedSpec spec{vocabulary, columns, in, out};
-        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
+        Kernel kernel(target(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
         Tensor table(in, vocabulary * columns);
         table.fill(random);
         const WeightLayout layout{vocabulary, columns, in};
         Tensor packed(in, layout.bytes() / bytesOf(in));
         layout.packRows(table.data(), 0, vocabulary, packed.data());
-        for (int64_t rows : {0, 1, int(kernel.info.tile) + 1}) {
+        for (int64_t rows : {0, 1, int(kernel.tile) + 1}) {
           std::vector<int32_t> ids(rows);
           for (int32_t &id : ids)
             id = random() % vocabulary;
           Integers idOperand(ids);
           Tensor output(out, rows * columns), expected(out, 1);
-          kernel({idOperand.data(), packed.data(), output.data()}, rows);
+          kernel({idOperand.data(), (target().gpu ? table : packed).data(), output.data()}, rows);
           ASSERT_TRUE(output.intact());
           for (size_t i = 0; i < output.count; ++i) {
             expected.set(0, table.get(ids[i / columns] * columns + i % columns));
@@ -243,7 +243,7 @@ TEST_P(RowKernels, Select) {
   for (Element element : {f32, bf16, f16})
     for (int64_t columns : someColumns) {
       const SelectSpec spec{columns, element};
-      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
+      Kernel kernel(target(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
       Tensor input(element, 9 * columns);
       input.fill(random);
       // Any bits arrive as they are.
@@ -267,7 +267,7 @@ TEST_P(RowKernels, Pool) {
     for (int64_t columns : someColumns)
       for (auto [in, out] : {std::pair(f32, f32), {bf16, f32}, {f16, bf16}}) {
         const PoolSpec spec{columns, pooling, in, out};
-        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
+        Kernel kernel(target(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
         Tensor input(in, 24 * columns);
         input.fill(random);
         input.set(5 * columns, NAN);
@@ -303,7 +303,7 @@ TEST_P(RowKernels, RopeTable) {
   for (int64_t count : {1, 3, 8, 10, 32, 40, 64})
     for (double factor : {1.0, 1.25}) {
       const RopeTableSpec spec{count, factor};
-      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
+      Kernel kernel(target(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
       Tensor frequencies(f32, count);
       for (int64_t i = 0; i < count; ++i)
         frequencies.set(i, std::pow(10000.0, -double(i) / count));
@@ -332,8 +332,8 @@ TEST_P(RowKernels, Rope) {
     for (int64_t heads : {1, 3})
       for (auto [in, out] : {std::pair(f32, f32), {f32, bf16}, {bf16, f16}}) {
         const RopeSpec spec{headDim * heads, headDim, in, out};
-        Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
-        for (int64_t rows : {0, 1, int(kernel.info.tile) + 1}) {
+        Kernel kernel(target(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
+        for (int64_t rows : {0, 1, int(kernel.tile) + 1}) {
           Tensor input(in, rows * spec.columns), table(f32, rows * headDim), output(out, rows * spec.columns);
           input.fill(random);
           table.fill(random);
@@ -357,7 +357,7 @@ TEST_P(RowKernels, Rope) {
       }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, RowKernels, testing::ValuesIn(kerf::test::variantNames()),
+INSTANTIATE_TEST_SUITE_P(Targets, RowKernels, testing::ValuesIn(kerf::test::targetNames()),
                          [](const auto &info) { return std::string(info.param); });
 
 } // namespace

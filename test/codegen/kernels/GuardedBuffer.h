@@ -1,10 +1,11 @@
 //===- GuardedBuffer.h - memory that ends at an inaccessible page -*- C++ -*-===//
-#ifndef KERF_TEST_CODEGEN_X86_GUARDEDBUFFER_H
-#define KERF_TEST_CODEGEN_X86_GUARDEDBUFFER_H
+#ifndef KERF_TEST_CODEGEN_KERNELS_GUARDEDBUFFER_H
+#define KERF_TEST_CODEGEN_KERNELS_GUARDEDBUFFER_H
 
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <map>
 #include <sys/mman.h>
 
 namespace kerf::test {
@@ -22,8 +23,12 @@ public:
     if (base == MAP_FAILED || (inner && mprotect(base + page, inner, PROT_READ | PROT_WRITE) != 0))
       std::abort();
     start = base + page + inner - bytes;
+    sizes()[start] = bytes;
   }
-  ~GuardedBuffer() { munmap(base, total); }
+  ~GuardedBuffer() {
+    sizes().erase(start);
+    munmap(base, total);
+  }
   GuardedBuffer(const GuardedBuffer &) = delete;
   GuardedBuffer &operator=(const GuardedBuffer &) = delete;
 
@@ -35,7 +40,15 @@ public:
   /// Its size.
   size_t frontBytes() const { return start - front(); }
 
+  /// Size of the buffer that starts there.
+  static size_t sizeOf(void *start) { return sizes().at(static_cast<char *>(start)); }
+
 private:
+  static std::map<char *, size_t> &sizes() {
+    static std::map<char *, size_t> known;
+    return known;
+  }
+
   char *base;
   size_t total;
   char *start;
@@ -43,4 +56,4 @@ private:
 
 } // namespace kerf::test
 
-#endif // KERF_TEST_CODEGEN_X86_GUARDEDBUFFER_H
+#endif // KERF_TEST_CODEGEN_KERNELS_GUARDEDBUFFER_H

@@ -1,6 +1,6 @@
 //===- append_test.cpp - what kernels keep in the cache, and where --------===//
 #include "codegen/x86/Kernels.h"
-#include "test/codegen/x86/CacheMemory.h"
+#include "test/codegen/kernels/CacheMemory.h"
 
 using namespace kerf::x86;
 using namespace kerf::test;
@@ -9,7 +9,7 @@ namespace {
 
 const Element f32 = Element::F32, bf16 = Element::BF16, f16 = Element::F16;
 
-class Append : public VariantTest {
+class Append : public TargetTest {
 protected:
   /// The slots of a step: some rows kept at scattered places, some not.
   static std::vector<int32_t> someSlots(int64_t rows, int64_t slots, std::mt19937 &random) {
@@ -29,10 +29,10 @@ TEST_P(Append, KvAppendWritesItsSlotsAlone) {
   for (int64_t headDim : {2, 8, 20, 64, 80})
     for (auto [in, kept] : {std::pair(f32, f32), {f32, bf16}, {f32, f16}, {bf16, bf16}}) {
       const KvAppendSpec spec{3, headDim, 32, in, kept};
-      Kernel kernel(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
+      Kernel kernel(target(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
       const int64_t columns = 3 * headDim;
       for (int64_t rows : {0, 1, 70}) {
-        Cache cache({3, headDim, 32, kept}, {96}, random);
+        Cache cache(target(), {3, headDim, 32, kept}, {96}, random);
         Tensor keys(in, rows * columns), values(in, rows * columns);
         keys.fill(random);
         values.fill(random);
@@ -59,18 +59,18 @@ TEST_P(Append, RopeAppendEqualsItsParts) {
     for (auto [norm, rope] : {std::pair(false, true), {true, true}, {false, false}})
       for (auto [in, kept, out] : {std::array{f32, f32, f32}, {f32, bf16, bf16}, {bf16, f16, f32}}) {
         const RopeAppendSpec spec{queryHeads, kvHeads, headDim, 16, in, kept, out, rope, norm, 1e-5};
-        Kernel fused(variant(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
+        Kernel fused(target(), [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); });
         const int64_t q = queryHeads * headDim, k = kvHeads * headDim;
-        Kernel normKernel(variant(), [&](auto module, auto &v, auto name) {
+        Kernel normKernel(target(), [&](auto module, auto &v, auto name) {
           return emitKernel(module, v, name, RmsNormSpec{headDim, headDim, 1e-5, in, f32});
         });
         auto ropeOf = [&](int64_t columns, Element from, Element to) {
-          return Kernel(variant(), [&](auto module, auto &v, auto name) {
+          return Kernel(target(), [&](auto module, auto &v, auto name) {
             return emitKernel(module, v, name, RopeSpec{columns, headDim, from, to});
           });
         };
         Kernel queryRope = ropeOf(q, norm ? f32 : in, out), keyRope = ropeOf(k, norm ? f32 : in, f32);
-        Kernel append(variant(), [&](auto module, auto &v, auto name) {
+        Kernel append(target(), [&](auto module, auto &v, auto name) {
           return emitKernel(module, v, name, KvAppendSpec{kvHeads, headDim, 16, f32, kept});
         });
         const int64_t rows = 37;
@@ -83,7 +83,7 @@ TEST_P(Append, RopeAppendEqualsItsParts) {
           table.set(i, i % headDim < headDim / 2);
         const auto slots = someSlots(rows, 48, random);
         Integers slotOperand(slots);
-        Cache cache({kvHeads, headDim, 16, kept}, {48}, random);
+        Cache cache(target(), {kvHeads, headDim, 16, kept}, {48}, random);
         Tensor output(out, rows * q);
         std::vector<void *> operands = {input.data(), slotOperand.data(), cache.memory->data()};
         if (rope)
@@ -114,7 +114,7 @@ TEST_P(Append, RopeAppendEqualsItsParts) {
       }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, Append, testing::ValuesIn(kerf::test::variantNames()),
+INSTANTIATE_TEST_SUITE_P(Targets, Append, testing::ValuesIn(kerf::test::targetNames()),
                          [](const auto &info) { return std::string(info.param); });
 
 TEST(CacheLayout, CoversThePageOnce) {

@@ -1,0 +1,106 @@
+#include "test/codegen/kernels/GpuRun.h"
+
+#include "runtime/cuda/Driver.h"
+#include "runtime/support/Error.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+using namespace kerf::cuda;
+
+namespace kerf::test {
+namespace {
+
+const Driver &driver() {
+  static const Driver &opened = Driver::open(std::getenv("KERF_CUDA_DRIVER") ? nullptr : KERF_EMULATOR);
+  return opened;
+}
+
+/// The first device, and its context as the current one.
+void useDevice() {
+  static const bool once = [] {
+    CUdevice device;
+    CUcontext context;
+    driver().call(driver().cuDeviceGet, "", &device, 0);
+    driver().call(driver().cuDevicePrimaryCtxRetain, "", &context, device);
+    driver().call(driver().cuCtxPushCurrent, "", context);
+    return true;
+  }();
+  (void)once;
+}
+
+template <typename Work> auto orExit(Work work) {
+  try {
+    return work();
+  } catch (const rt::Error &error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    std::exit(1);
+  }
+}
+
+} // namespace
+
+struct GpuImage::State {
+  CUmodule module = nullptr;
+};
+
+GpuImage::GpuImage(const std::string &ptx) : state(new State) {
+  orExit([&] {
+    useDevice();
+    std::vector<char> log(8192);
+    CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+    void *values[] = {log.data(), reinterpret_cast<void *>(log.size())};
+    if (const CUresult result = driver().cuModuleLoadDataEx(&state->module, ptx.c_str(), 2, options, values))
+      driver().refuse("cuModuleLoadDataEx", log.data(), result);
+  });
+}
+
+GpuImage::~GpuImage() { driver().cuModuleUnload(state->module); }
+
+void GpuImage::run(const std::vector<GpuLaunch> &launches, const std::vector<std::pair<void *, size_t>> &operands,
+                   size_t scratch, int64_t rows) {
+  orExit([&] {
+    const Driver &d = driver();
+    CUstream stream;
+    d.call(d.cuStreamCreate, "", &stream, unsigned(CU_STREAM_NON_BLOCKING));
+    std::vector<CUdeviceptr> memory;
+    auto allocate = [&](size_t bytes) {
+      d.call(d.cuMemAlloc, "", &memory.emplace_back(), bytes ? bytes : 1);
+    };
+    for (auto [host, bytes] : operands) {
+      allocate(bytes);
+      if (bytes)
+        d.call(d.cuMemcpyHtoDAsync, "", memory.back(), static_cast<const void *>(host), bytes, stream);
+    }
+    if (scratch)
+      allocate(scratch);
+    allocate(4);
+    const int32_t count = int32_t(rows);
+    d.call(d.cuMemcpyHtoDAsync, "", memory.back(), static_cast<const void *>(&count), size_t(4), stream);
+    std::vector<void *> parameters;
+    for (CUdeviceptr &address : memory)
+      parameters.push_back(&address);
+    for (const GpuLaunch &launch : launches) {
+      if (rows < launch.leastRows || rows > launch.mostRows)
+        continue;
+      CUfunction function;
+      d.call(d.cuModuleGetFunction, launch.function, &function, state->module, launch.function.c_str());
+      if (launch.sharedBytes > 48 * 1024)
+        d.call(d.cuFuncSetAttribute, launch.function, function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+               int(launch.sharedBytes));
+      // A block more than the rows need, as in a captured launch: it has to notice.
+      const unsigned blocks = unsigned((rows + launch.tile - 1) / launch.tile * launch.columns + 1);
+      d.call(d.cuLaunchKernel, launch.function, function, blocks, 1u, 1u, launch.threads, 1u, 1u, launch.sharedBytes,
+             stream, parameters.data(), static_cast<void **>(nullptr));
+    }
+    for (size_t i = 0; i < operands.size(); ++i)
+      if (operands[i].second)
+        d.call(d.cuMemcpyDtoHAsync, "", operands[i].first, memory[i], operands[i].second, stream);
+    d.call(d.cuStreamSynchronize, "the kernels", stream);
+    for (CUdeviceptr address : memory)
+      d.call(d.cuMemFree, "", address);
+    d.call(d.cuStreamDestroy, "", stream);
+  });
+}
+
+} // namespace kerf::test

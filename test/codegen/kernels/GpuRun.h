@@ -1,0 +1,42 @@
+// Runs functions of a GPU image through the CUDA driver, or what stands in its place.
+#ifndef KERF_TEST_CODEGEN_KERNELS_GPURUN_H
+#define KERF_TEST_CODEGEN_KERNELS_GPURUN_H
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace kerf::test {
+
+/// A launch as kerf_gpu_launch describes it.
+struct GpuLaunch {
+  std::string function;
+  int64_t leastRows, mostRows;
+  int when;
+  int64_t tile, columns;
+  unsigned threads, sharedBytes;
+};
+
+/// PTX that is loaded. The driver is the one that KERF_CUDA_DRIVER names, else Kerf's emulator. Failures end the program
+/// with what the driver says.
+class GpuImage {
+public:
+  explicit GpuImage(const std::string &ptx);
+  ~GpuImage();
+
+  /// Copies the operands to the device, runs the launches that `rows` select, whatever their `when` says, and copies the
+  /// operands back. `scratch` bytes that nobody wrote follow them.
+  void run(const std::vector<GpuLaunch> &launches, const std::vector<std::pair<void *, size_t>> &operands,
+           size_t scratch, int64_t rows);
+
+private:
+  struct State;
+  std::unique_ptr<State> state;
+};
+
+} // namespace kerf::test
+
+#endif // KERF_TEST_CODEGEN_KERNELS_GPURUN_H

@@ -1,0 +1,208 @@
+//===- KernelHarness.h - compiles and runs one kernel in a test -*- C++ -*-===//
+#ifndef KERF_TEST_CODEGEN_KERNELS_KERNELHARNESS_H
+#define KERF_TEST_CODEGEN_KERNELS_KERNELHARNESS_H
+
+#include "codegen/x86/Jit.h"
+#include "codegen/x86/KernelBuilder.h"
+#include "codegen/x86/Kernels.h"
+#include "codegen/nvptx/KernelBuilder.h"
+#include "codegen/nvptx/Lower.h"
+#include "test/codegen/kernels/GpuRun.h"
+#include "test/codegen/kernels/GuardedBuffer.h"
+#include "test/codegen/x86/Variants.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <vector>
+
+namespace kerf::test {
+
+/// The element's bits of the number nearest to `value`, ties to even; bf16 has no subnormal numbers, as in kernels.
+inline uint32_t toBits(kernels::Element element, float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  if (element == kernels::Element::F32)
+    return bits;
+  if (element == kernels::Element::F16) {
+    _Float16 half = static_cast<_Float16>(value);
+    uint16_t halfBits;
+    std::memcpy(&halfBits, &half, 2);
+    return halfBits;
+  }
+  if ((bits & 0x7fffffff) < 0x00800000)
+    return bits >> 16 & 0x8000;
+  return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+/// The number that an element holds.
+inline float fromBits(kernels::Element element, uint32_t bits) {
+  float value;
+  if (element == kernels::Element::F16) {
+    uint16_t halfBits = bits;
+    _Float16 half;
+    std::memcpy(&half, &halfBits, 2);
+    return half;
+  }
+  if (element == kernels::Element::BF16)
+    bits <<= 16;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+
+/// Half a unit in the last place of the element, relative to a normal number.
+inline double halfUnit(kernels::Element element) {
+  return element == kernels::Element::F32 ? 0x1p-24 : element == kernels::Element::F16 ? 0x1p-11 : 0x1p-8;
+}
+
+/// Guarded memory of elements; what lies between the guard and them is poisoned.
+class Tensor {
+public:
+  /// Elements that are all NaN (bytes of 0xff).
+  Tensor(kernels::Element element, size_t count) : element(element), count(count), memory(count * kernels::bytesOf(element)) {
+    std::memset(memory.front(), 0xff, memory.frontBytes() + count * kernels::bytesOf(element));
+  }
+  /// Element `index` as a number.
+  float get(size_t index) const {
+    uint32_t bits = 0;
+    std::memcpy(&bits, address(index), kernels::bytesOf(element));
+    return fromBits(element, bits);
+  }
+  /// Sets an element to the nearest number.
+  void set(size_t index, float value) {
+    const uint32_t bits = toBits(element, value);
+    std::memcpy(address(index), &bits, kernels::bytesOf(element));
+  }
+  /// Normal numbers.
+  Tensor &fill(std::mt19937 &random, float scale = 1) {
+    std::normal_distribution<float> normal(0, scale);
+    for (size_t index = 0; index < count; ++index)
+      set(index, normal(random));
+    return *this;
+  }
+  /// Copies `other`'s elements [from, from + n) to `to` on.
+  void copy(const Tensor &other, size_t from, size_t n, size_t to = 0) {
+    if (n)
+      std::memcpy(address(to), other.address(from), n * kernels::bytesOf(element));
+  }
+  /// Its bytes.
+  std::vector<char> bytes() const { return {address(0), address(count)}; }
+  /// Whether nothing was written in front.
+  bool intact() const {
+    return std::all_of(memory.front(), memory.front() + memory.frontBytes(), [](char c) { return c == char(0xff); });
+  }
+  void *data() const { return memory.data(); }
+
+  const kernels::Element element;
+  const size_t count;
+
+private:
+  char *address(size_t index) const { return memory.data<char>() + index * kernels::bytesOf(element); }
+  GuardedBuffer memory;
+};
+
+/// Guarded int32s.
+class Integers : public GuardedBuffer {
+public:
+  explicit Integers(const std::vector<int32_t> &values) : GuardedBuffer(4 * values.size()) {
+    if (!values.empty())
+      std::memcpy(data(), values.data(), 4 * values.size());
+  }
+};
+
+/// A target that kernels are tested for: one of the two.
+struct Target {
+  const x86::Variant *cpu = nullptr;
+  const nvptx::Variant *gpu = nullptr;
+
+  /// Most rows of one work item.
+  int64_t attentionTile() const { return cpu ? cpu->attentionTile : gpu->attentionTile; }
+};
+
+/// A compiled kernel.
+class Kernel {
+public:
+  /// `emit` is called with the module of the target, its variant and the kernel's name.
+  template <typename Emit> Kernel(const Target &target, Emit emit) {
+    x86::loadKernelDialects(context);
+    nvptx::loadKernelDialects(context);
+    auto loc = mlir::UnknownLoc::get(&context);
+    mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(loc);
+    llvm::ExitOnError orExit("error: ");
+    if (target.cpu) {
+      auto info = emit(*module, *target.cpu, "kernel");
+      tile = info.tile;
+      columns = info.columns;
+      jit = orExit(x86::Jit::create(*module, *target.cpu));
+      run = orExit(jit->find(info.name));
+      return;
+    }
+    mlir::OpBuilder builder(module->getBodyRegion());
+    auto gpuModule = mlir::gpu::GPUModuleOp::create(builder, loc, "kernels");
+    for (LaunchAttr launch : emit(gpuModule, *target.gpu, "kernel"))
+      launches.push_back({launch.getFunction().str(), launch.getLeast(), launch.getMost(), int(launch.getWhen()),
+                          launch.getTile(), launch.getColumns(), unsigned(launch.getThreads()),
+                          unsigned(launch.getShared())});
+    if (failed(nvptx::lowerToLLVMDialect(gpuModule)))
+      std::abort();
+    llvm::LLVMContext llvmContext;
+    auto code = orExit(nvptx::translate(gpuModule, *target.gpu, llvmContext));
+    image = std::make_unique<GpuImage>(orExit(nvptx::emitPtx(*code, *target.gpu)));
+  }
+  /// Runs a step; the operands are starts of guarded buffers, on a GPU followed by `scratch` bytes of its own.
+  void operator()(std::vector<void *> operands, int64_t rows, size_t scratch = 0) {
+    if (image) {
+      std::vector<std::pair<void *, size_t>> memory;
+      for (void *operand : operands)
+        memory.push_back({operand, GuardedBuffer::sizeOf(operand)});
+      image->run(launches, memory, scratch, rows);
+      return;
+    }
+    // All tasks in some order.
+    std::vector<int64_t> tasks((rows + tile - 1) / tile * columns);
+    std::iota(tasks.begin(), tasks.end(), 0);
+    std::shuffle(tasks.begin(), tasks.end(), random);
+    for (int64_t task : tasks)
+      run(operands.data(), rows, task);
+  }
+
+  /// Rows of a task.
+  int64_t tile = 1;
+  /// On a GPU.
+  std::vector<GpuLaunch> launches;
+
+private:
+  mlir::MLIRContext context;
+  int64_t columns = 1;
+  std::unique_ptr<x86::Jit> jit;
+  kerf_kernel_fn run = nullptr;
+  std::unique_ptr<GpuImage> image;
+  std::mt19937 random{17};
+};
+
+/// The names of all targets: the CPU variants, and the GPU that the emulator is or, on a machine with one, that is there.
+inline std::vector<const char *> targetNames() {
+  std::vector<const char *> names = variantNames();
+  names.push_back("sm_80");
+  return names;
+}
+
+/// A test for each target; skipped where the CPU lacks what the variant needs. The kernels tested here use no tiles, so
+/// that amx needs what avx512_bf16 needs.
+class TargetTest : public testing::TestWithParam<const char *> {
+protected:
+  void SetUp() override {
+    const Target target = this->target();
+    if (target.cpu && !x86::runsHere(target.cpu->amx ? *x86::findVariant("avx512_bf16") : *target.cpu))
+      GTEST_SKIP() << "this CPU lacks what " << GetParam() << " needs";
+  }
+  Target target() { return {x86::findVariant(GetParam()), nvptx::findVariant(GetParam())}; }
+};
+
+} // namespace kerf::test
+
+#endif // KERF_TEST_CODEGEN_KERNELS_KERNELHARNESS_H
