@@ -16,7 +16,8 @@ static constexpr unsigned globalSpace = 1, sharedSpace = 3;
 static constexpr llvm::StringLiteral sharedName = "kerf_shared";
 
 void kerf::nvptx::loadKernelDialects(MLIRContext &context) {
-  context.loadDialect<arith::ArithDialect, scf::SCFDialect, LLVM::LLVMDialect, NVVM::NVVMDialect, gpu::GPUDialect>();
+  context.loadDialect<KerfDialect, arith::ArithDialect, scf::SCFDialect, LLVM::LLVMDialect, NVVM::NVVMDialect,
+                      gpu::GPUDialect>();
 }
 
 KernelBuilder::KernelBuilder(gpu::GPUModuleOp module, llvm::StringRef name, llvm::ArrayRef<OperandInfo> operands,

@@ -3,6 +3,8 @@
 
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/ConvertToLLVM/ToLLVMPass.h"
+#include "mlir/Conversion/NVVMToLLVM/NVVMToLLVM.h"
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
 #include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Pass/Pass.h"
@@ -28,14 +30,23 @@
 using namespace mlir;
 using namespace kerf::nvptx;
 
+void kerf::nvptx::registerLowering(DialectRegistry &registry) {
+  arith::registerConvertArithToLLVMInterface(registry);
+  cf::registerConvertControlFlowToLLVMInterface(registry);
+  registerConvertNVVMToLLVMInterface(registry);
+}
+
 void kerf::nvptx::addLoweringPasses(OpPassManager &passes) {
   passes.addPass(createSCFToControlFlowPass());
-  passes.addPass(createConvertControlFlowToLLVMPass());
-  passes.addPass(createArithToLLVMConversionPass());
+  // The passes by dialect would take a module of host code only.
+  passes.addPass(createConvertToLLVMPass());
   passes.addPass(createReconcileUnrealizedCastsPass());
 }
 
 llvm::LogicalResult kerf::nvptx::lowerToLLVMDialect(gpu::GPUModuleOp module) {
+  DialectRegistry registry;
+  registerLowering(registry);
+  module.getContext()->appendDialectRegistry(registry);
   PassManager passes(module.getContext(), gpu::GPUModuleOp::getOperationName());
   addLoweringPasses(passes);
   return passes.run(module);

@@ -15,10 +15,14 @@
 #include <string>
 
 namespace mlir {
+class DialectRegistry;
 class OpPassManager;
 }
 
 namespace kerf::nvptx {
+
+/// Registers what the passes ask the dialects for; before a context runs them.
+void registerLowering(mlir::DialectRegistry &registry);
 
 /// Adds the passes that lower a gpu.module's arith, scf and nvvm ops to what LLVM IR is translated from.
 void addLoweringPasses(mlir::OpPassManager &passes);

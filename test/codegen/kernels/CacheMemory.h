@@ -57,9 +57,7 @@ public:
   std::unique_ptr<Tensor> memory;
 
 private:
-  int64_t pageElements() const {
-    return (onGpu ? gpu.pageBytes() : cpu.pageBytes()) / kernels::bytesOf(shape.element);
-  }
+  int64_t pageElements() const { return (onGpu ? gpu.pageBytes() : cpu.pageBytes()) / kernels::bytesOf(shape.element); }
 
   const bool onGpu;
   const x86::CacheLayout cpu;

@@ -64,9 +64,7 @@ void GpuImage::run(const std::vector<GpuLaunch> &launches, const std::vector<std
     CUstream stream;
     d.call(d.cuStreamCreate, "", &stream, unsigned(CU_STREAM_NON_BLOCKING));
     std::vector<CUdeviceptr> memory;
-    auto allocate = [&](size_t bytes) {
-      d.call(d.cuMemAlloc, "", &memory.emplace_back(), bytes ? bytes : 1);
-    };
+    auto allocate = [&](size_t bytes) { d.call(d.cuMemAlloc, "", &memory.emplace_back(), bytes ? bytes : 1); };
     for (auto [host, bytes] : operands) {
       allocate(bytes);
       if (bytes)

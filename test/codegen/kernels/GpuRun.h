@@ -20,15 +20,15 @@ struct GpuLaunch {
   unsigned threads, sharedBytes;
 };
 
-/// PTX that is loaded. The driver is the one that KERF_CUDA_DRIVER names, else Kerf's emulator. Failures end the program
-/// with what the driver says.
+/// PTX that is loaded. The driver is the one that KERF_CUDA_DRIVER names, else Kerf's emulator. Failures end the
+/// program with what the driver says.
 class GpuImage {
 public:
   explicit GpuImage(const std::string &ptx);
   ~GpuImage();
 
-  /// Copies the operands to the device, runs the launches that `rows` select, whatever their `when` says, and copies the
-  /// operands back. `scratch` bytes that nobody wrote follow them.
+  /// Copies the operands to the device, runs the launches that `rows` select, whatever their `when` says, and copies
+  /// the operands back. `scratch` bytes that nobody wrote follow them.
   void run(const std::vector<GpuLaunch> &launches, const std::vector<std::pair<void *, size_t>> &operands,
            size_t scratch, int64_t rows);
 

@@ -2,11 +2,11 @@
 #ifndef KERF_TEST_CODEGEN_KERNELS_KERNELHARNESS_H
 #define KERF_TEST_CODEGEN_KERNELS_KERNELHARNESS_H
 
+#include "codegen/nvptx/KernelBuilder.h"
+#include "codegen/nvptx/Lower.h"
 #include "codegen/x86/Jit.h"
 #include "codegen/x86/KernelBuilder.h"
 #include "codegen/x86/Kernels.h"
-#include "codegen/nvptx/KernelBuilder.h"
-#include "codegen/nvptx/Lower.h"
 #include "test/codegen/kernels/GpuRun.h"
 #include "test/codegen/kernels/GuardedBuffer.h"
 #include "test/codegen/x86/Variants.h"
@@ -63,7 +63,8 @@ inline double halfUnit(kernels::Element element) {
 class Tensor {
 public:
   /// Elements that are all NaN (bytes of 0xff).
-  Tensor(kernels::Element element, size_t count) : element(element), count(count), memory(count * kernels::bytesOf(element)) {
+  Tensor(kernels::Element element, size_t count)
+      : element(element), count(count), memory(count * kernels::bytesOf(element)) {
     std::memset(memory.front(), 0xff, memory.frontBytes() + count * kernels::bytesOf(element));
   }
   /// Element `index` as a number.
@@ -184,7 +185,8 @@ private:
   std::mt19937 random{17};
 };
 
-/// The names of all targets: the CPU variants, and the GPU that the emulator is or, on a machine with one, that is there.
+/// The names of all targets: the CPU variants, and the GPU that the emulator is or, on a machine with one, that is
+/// there.
 inline std::vector<const char *> targetNames() {
   std::vector<const char *> names = variantNames();
   names.push_back("sm_80");

@@ -112,7 +112,7 @@ public:
   const std::vector<int64_t> lengths;
   /// The same kernel serves all masks of a kind.
   Mask mask;
-  const Variant &variant;
+  const Target target;
   std::mt19937 random;
   Cache cache;
   Kernel kernel;
@@ -186,7 +186,7 @@ protected:
     for (const Mask &mask : masks) {
       SCOPED_TRACE("behind " + std::to_string(mask.behind) + " ahead " + std::to_string(mask.ahead));
       problem.mask = mask;
-      const Result whole = problem(everything, target().attentionTile);
+      const Result whole = problem(everything, target().attentionTile());
       problem.check(everything, whole);
       if (HasFatalFailure())
         return;
@@ -219,7 +219,7 @@ protected:
           more |= count < left;
         }
         std::shuffle(parts.begin(), parts.end(), problem.random);
-        const Result step = problem(parts, target().attentionTile);
+        const Result step = problem(parts, target().attentionTile());
         size_t row = 0;
         for (const Part &part : parts) {
           const size_t from = start[part.sequence] + part.first;
@@ -452,6 +452,6 @@ TEST_P(Attention, Merge) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, Attention, testing::ValuesIn(kerf::test::targetNames()),
+INSTANTIATE_TEST_SUITE_P(Targets, Attention, testing::ValuesIn(kerf::test::variantNames()),
                          [](const auto &info) { return std::string(info.param); });
 } // namespace
