@@ -15,13 +15,25 @@ enum class Kind : uint8_t { Read, Write, Atomic };
 /// Addresses from operand `o`, which takes three slots: register, whether it has 32 bits, offset.
 void addressesOf(Warp &w, const Instruction &i, unsigned o, Lanes64 &addresses);
 
-/// Checks an access of the executing lanes to shared memory; `addresses` are offsets into it. Returns the lanes that
-/// read what nobody wrote.
-uint32_t checkShared(Warp &w, const Instruction &i, const Lanes64 &addresses, unsigned bytes, Kind kind,
-                     uint32_t undefinedValues);
-/// Likewise for global memory.
-uint32_t checkGlobal(Warp &w, const Instruction &i, const Lanes64 &addresses, unsigned bytes, Kind kind,
-                     uint32_t undefinedValues);
+/// Lanes with undefined values, for each element of a vector.
+using Undefined = std::array<uint32_t, 4>;
+
+/// An access of the executing lanes that is about to happen.
+struct Request {
+  const Instruction &instruction;
+  const Lanes64 &addresses;
+  /// Of each lane, and how many elements these are.
+  unsigned bytes, elements;
+  Kind kind;
+  /// An asynchronous copy into shared memory.
+  bool isCopy = false;
+};
+
+/// Checks an access to shared memory, whose addresses are offsets into it: bounds, alignment, races. `undefined`: what
+/// a write holds, and what a read will find, an element that nobody wrote included.
+void checkShared(Warp &w, const Request &request, Undefined &undefined);
+/// Likewise for global memory. There an undefined value must not be written.
+void checkGlobal(Warp &w, const Request &request, Undefined &undefined);
 
 /// Resolves generic addresses: calls `body(space)` once for each space that the executing lanes name, with these lanes
 /// executing and their addresses as that space has them.

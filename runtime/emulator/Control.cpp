@@ -1,5 +1,5 @@
 // Branches, barriers, and what orders memory.
-#include "runtime/emulator/Cta.h"
+#include "runtime/emulator/GlobalShadow.h"
 #include "runtime/emulator/Instructions.h"
 #include "runtime/emulator/Lanes.h"
 
@@ -15,6 +15,7 @@ void trap(Warp &w, const Instruction &) {
   fault(w, CUDA_ERROR_LAUNCH_FAILED, static_cast<unsigned>(__builtin_ctz(w.exec)), "trap");
 }
 void nothing(Warp &, const Instruction &) {}
+void fence(Warp &w, const Instruction &) { GlobalShadow::fence(w); }
 
 /// An operand that must be the same in all executing lanes.
 uint32_t uniform(Warp &w, int32_t o, const char *what) {
@@ -50,8 +51,10 @@ const Row kRows[] = {
     {"barrier.cta?.sync.aligned?", "w?w", barrier, nullptr, kStops},
     {"bar.cta?.arrive", "ww", barrier, finishArrive, kStops},
     {"barrier.cta?.arrive.aligned?", "ww", barrier, finishArrive, kStops},
-    {"membar.cta|gl|sys", "", nothing},
-    {"fence.sc|acq_rel?.cta|gpu|sys|cluster", "", nothing},
+    {"membar.cta", "", nothing},
+    {"membar.gl|sys", "", fence},
+    {"fence.sc|acq_rel?.cta", "", nothing},
+    {"fence.sc|acq_rel?.gpu|sys", "", fence},
     {"griddepcontrol.launch_dependents|wait", "", nothing},
     {"nanosleep.u32", "w", nothing},
 };

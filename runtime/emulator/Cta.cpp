@@ -1,5 +1,7 @@
 #include "runtime/emulator/Cta.h"
 
+#include "runtime/emulator/GlobalShadow.h"
+
 #include <algorithm>
 #include <cstring>
 #include <numeric>
@@ -24,6 +26,13 @@ Cta::Cta(const Launch &launch, uint64_t number)
   copies.resize(count);
   committed.resize(count);
   warps.resize(count);
+  clocks = std::make_unique<Clocks>(count);
+  knowledge.resize(count);
+  fenced.resize(count);
+  unfenced.resize(count);
+  acquired.resize(count);
+  seen.resize(count);
+  cells.resize((shared.size() + kernel.sharedGrain - 1) / kernel.sharedGrain);
   auto *first =
       reinterpret_cast<uint8_t *>((reinterpret_cast<uintptr_t>(registers_.data()) + kUnit - 1) & ~uintptr_t(kUnit - 1));
   for (unsigned i = 0; i < count; ++i) {
@@ -39,6 +48,8 @@ Cta::Cta(const Launch &launch, uint64_t number)
     startWarp(w);
   }
 }
+
+Cta::~Cta() = default;
 
 void Cta::startWarp(Warp &w) {
   unsigned threads = launch.threads(), first = w.index * kLanes;
@@ -145,13 +156,25 @@ void Cta::arrive(Warp &w, const Instruction &at, unsigned barrier, unsigned thre
               std::to_string(b.expected));
   b.expected = threads;
   b.arrived += kLanes;
+  clocks->arrive(w.index, b.arrivals);
+  if (knowledge[w.index] && knowledge[w.index] != b.knowledge) {
+    auto joined = std::make_shared<Knowledge>(*knowledge[w.index]);
+    if (b.knowledge)
+      joined->join(*b.knowledge);
+    b.knowledge = joined;
+  }
   (waits ? b.waiting : b.passed) |= 1u << w.index;
   if (waits)
     w.state = Warp::AtBarrier;
   if (b.arrived < b.expected)
     return;
-  for (uint32_t rest = b.waiting; rest; rest &= rest - 1)
-    warps[static_cast<unsigned>(__builtin_ctz(rest))].state = Warp::Ready;
+  for (uint32_t rest = b.waiting; rest; rest &= rest - 1) {
+    unsigned other = static_cast<unsigned>(__builtin_ctz(rest));
+    warps[other].state = Warp::Ready;
+    clocks->leave(other, b.arrivals);
+    if (b.knowledge) // its own included
+      knowledge[other] = b.knowledge;
+  }
   b = {};
 }
 
@@ -164,6 +187,13 @@ void Cta::land(Warp &w, uint32_t lanes, const std::array<uint32_t, kLanes> &befo
       if (copy.group[lane] >= before[lane])
         continue;
       done |= 1u << lane;
+      // From now on it is like a write of this thread.
+      Mark begun = Mark::make(Mark::kInFlight, copy.instruction->index, w.index, lane, 0);
+      Mark waited = Mark::make(clocks->stamp(), copy.instruction->index, w.index, lane, 0);
+      Cell *cell = &cells[copy.to[lane] / kernel.sharedGrain];
+      for (unsigned n = copy.bytes / kernel.sharedGrain; n; --n, ++cell)
+        if ((cell->write.bits & ~Mark::Undefined) == begun.bits)
+          cell->write.bits = waited.bits | (cell->write.bits & Mark::Undefined);
       if (copy.landed)
         continue;
       uint8_t *to = shared.data() + copy.to[lane];
@@ -193,6 +223,18 @@ void Cta::deadlock() {
   throw Fault{CUDA_ERROR_LAUNCH_TIMEOUT, text.str()};
 }
 
+void Cta::find(const Warp &w, unsigned lane, const std::string &key, const std::string &text) {
+  ++foundCount;
+  if (found.size() < 64 && keys_.insert(key).second)
+    found.push_back({kernel.name + ": " + key, place(w, *w.current, lane) + ": " + text});
+}
+
+std::string threadName(const Launch &launch, unsigned thread) {
+  return "thread (" + std::to_string(thread % launch.block[0]) + ", " +
+         std::to_string(thread / launch.block[0] % launch.block[1]) + ", " +
+         std::to_string(thread / launch.block[0] / launch.block[1]) + ")";
+}
+
 std::string place(const Warp &w, const Instruction &instruction, unsigned lane) {
   const Cta &cta = *w.cta;
   const Launch &launch = cta.launch;
@@ -205,9 +247,8 @@ std::string place(const Warp &w, const Instruction &instruction, unsigned lane) 
     text << " (" << (name == cta.kernel.files.end() ? "file " + std::to_string(file) : name->second) << ":" << line
          << ")";
   }
-  text << ": thread (" << thread % launch.block[0] << ", " << thread / launch.block[0] % launch.block[1] << ", "
-       << thread / launch.block[0] / launch.block[1] << ") of block (" << cta.id[0] << ", " << cta.id[1] << ", "
-       << cta.id[2] << ")";
+  text << ": " << threadName(launch, thread) << " of block (" << cta.id[0] << ", " << cta.id[1] << ", " << cta.id[2]
+       << ")";
   return text.str();
 }
 

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <memory>
+#include <set>
 
 namespace kerf::emulator {
 
@@ -37,8 +38,11 @@ struct Fault {
   std::string text;
 };
 
-struct Finding;
+class Clocks;
+struct Cell;
+struct Knowledge;
 class Findings;
+class GlobalShadow;
 
 /// What is launched.
 struct Launch {
@@ -47,6 +51,7 @@ struct Launch {
   unsigned dynamicShared = 0;
   std::vector<uint8_t> parameters;
   DeviceMemory *memory = nullptr;
+  GlobalShadow *shadow = nullptr;
   Findings *findings = nullptr;
   uint64_t seed = 0;
   unsigned multiprocessors = 1;
@@ -71,15 +76,16 @@ struct Barrier {
   unsigned expected = 0, arrived = 0;
   /// Warps that wait at it, and those that came without waiting.
   uint32_t waiting = 0, passed = 0;
-  /// Of bar.red: what is asked (0: nothing), and the lanes' answers so far.
-  uint8_t reduction = 0;
-  unsigned count = 0;
+  /// What those that came had done and known.
+  std::array<uint32_t, 32> arrivals = {};
+  std::shared_ptr<const Knowledge> knowledge;
 };
 
 /// A block of threads.
 struct Cta {
   /// All warps at the kernel's beginning.
   Cta(const Launch &launch, uint64_t number);
+  ~Cta();
   /// Runs warps in an order drawn from the seed: until the block ends if `budget` is 0, or for about so many
   /// instructions. Returns whether it has ended. Throws Fault.
   bool run(uint64_t budget);
@@ -101,22 +107,33 @@ struct Cta {
   std::vector<std::array<uint32_t, kLanes>> committed;
   /// The allocation that was used last.
   DeviceMemory::Allocation allocation;
+  std::unique_ptr<Clocks> clocks;
+  /// Of shared memory, each `kernel.sharedGrain` bytes.
+  std::vector<Cell> cells;
+  /// What each warp knows of other blocks, what it knew at its last fence, what it read without an acquire, and what it
+  /// acquired and read last.
+  std::vector<std::shared_ptr<const Knowledge>> knowledge, fenced, unfenced, acquired, seen;
+  /// What was found, each kind at a pair of lines once: key and text.
+  std::vector<std::pair<std::string, std::string>> found;
+  uint64_t foundCount = 0;
+  /// Reports `text` about the warp's current instruction and a lane, unless there was one with the same `key`.
+  void find(const Warp &warp, unsigned lane, const std::string &key, const std::string &text);
 
 private:
   void startWarp(Warp &warp);
   [[noreturn]] void deadlock();
 
+  std::set<std::string> keys_;
   std::vector<uint8_t> registers_;
   std::vector<uint32_t> masks_;
 };
 
+/// "thread (3, 0, 0)".
+std::string threadName(const Launch &launch, unsigned thread);
 /// "kernel gemm, line 12: thread (3, 0, 0) of block (1, 0, 0)".
 std::string place(const Warp &warp, const Instruction &instruction, unsigned lane);
 /// Throws a fault of the current instruction.
 [[noreturn]] void fault(const Warp &warp, CUresult code, unsigned lane, const std::string &text);
-
-/// Runs all blocks of a launch. Throws Fault.
-void run(const Launch &launch, uint64_t &instructions, uint64_t &laneInstructions);
 
 } // namespace kerf::emulator
 

@@ -202,8 +202,10 @@ private:
       }
     }
     if (out.bytes) {
+      // An undefined element of a store must not spoil its neighbours.
+      unsigned grain = out.bytes / (row->form[0] == 'm' ? out.count : 1);
       if (out.space == Space::Shared || out.space == Space::Generic)
-        kernel_.sharedGrain = std::min<unsigned>(kernel_.sharedGrain, out.bytes);
+        kernel_.sharedGrain = std::min<unsigned>(kernel_.sharedGrain, grain);
       if (out.space == Space::Global || out.space == Space::Generic)
         kernel_.globalGrain = std::min<unsigned>(kernel_.globalGrain, out.bytes);
       if (out.order != Order::Weak && out.space != Space::Shared)

@@ -2,6 +2,7 @@
 
 #include "runtime/emulator/Emulator.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
@@ -117,7 +118,10 @@ void Device::launch(Launch launch) {
   launch.seed = nextSeed();
   uint64_t before = findings.count();
   try {
-    run(launch, instructions, laneInstructions);
+    unsigned count = threads ? threads : std::max(1u, std::thread::hardware_concurrency());
+    Executed executed = run(launch, workers, count);
+    instructions += executed.instructions;
+    laneInstructions += executed.laneInstructions;
   } catch (const Fault &f) {
     findings.add(f.text, f.text);
     setFault(f.code);

@@ -4,6 +4,8 @@
 
 #include "runtime/emulator/Cta.h"
 #include "runtime/emulator/Findings.h"
+#include "runtime/emulator/GlobalShadow.h"
+#include "runtime/emulator/Scheduler.h"
 
 #include <atomic>
 #include <chrono>
@@ -94,7 +96,9 @@ struct Device {
   unsigned retained = 0;
   cuda::CUresult fault = cuda::CUDA_SUCCESS;
   std::optional<DeviceMemory> memory;
+  std::optional<GlobalShadow> shadow;
   Findings findings;
+  Workers workers;
   std::deque<Operation> waiting;
   std::map<uint64_t, uint64_t> pinned; // host memory: start, bytes
   std::set<std::unique_ptr<cuda::CUmod_st>> modules;

@@ -126,8 +126,10 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice ordinal) {
   return call("cuDevicePrimaryCtxRetain", Needs::Init, [&](Device &d) {
     if (!isDevice(d, ordinal))
       return CUDA_ERROR_INVALID_DEVICE;
-    if (!d.memory)
+    if (!d.memory) {
       d.memory.emplace(d.limits.memory);
+      d.shadow.emplace(*d.memory);
+    }
     ++d.retained;
     *context = &d.context;
     return CUDA_SUCCESS;
@@ -150,6 +152,7 @@ CUresult cuDevicePrimaryCtxRelease(CUdevice ordinal) {
     d.events.clear();
     d.streams.clear();
     d.modules.clear();
+    d.shadow.reset();
     d.memory.reset();
     d.defaultStream = {};
     return CUDA_SUCCESS;

@@ -283,6 +283,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY, uns
     launch.block = {blockX, blockY, blockZ};
     launch.dynamicShared = sharedBytes;
     launch.memory = &*d.memory;
+    launch.shadow = &*d.shadow;
     launch.findings = &d.findings;
     launch.multiprocessors = static_cast<unsigned>(d.limits.multiprocessors);
     launch.parameters.resize(kernel.parameterBytes);

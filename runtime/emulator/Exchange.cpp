@@ -2,6 +2,7 @@
 #include "runtime/emulator/Cta.h"
 #include "runtime/emulator/Instructions.h"
 #include "runtime/emulator/Lanes.h"
+#include "runtime/emulator/Races.h"
 
 #include <algorithm>
 
@@ -141,7 +142,10 @@ struct OneOf {
   static u32 f(u32 a, u32 b) { return a ^ b; }
 };
 
-void meet(Warp &w, const Instruction &i) { members(w, i.o[0]); }
+void meet(Warp &w, const Instruction &i) {
+  members(w, i.o[0]);
+  w.cta->clocks->meet(w.index);
+}
 
 const Row kRows[] = {
     {"shfl.sync.up|down|bfly|idx.b32", "W&wwww", shuffle, finishShuffle},

@@ -77,14 +77,15 @@ void load(Warp &w, const Instruction &i) {
   Lanes64 a;
   unsigned at = i.count;
   addressesOf(w, i, at, a);
-  u32 undefined = 0;
+  Undefined undefined = {};
+  Request request = {i, a, i.bytes, i.count, Kind::Read};
   bySpace(w, i.space, a, [&](Space space) {
     const u8 *base = nullptr;
     if (space == Space::Shared) {
-      undefined |= checkShared(w, i, a, i.bytes, Kind::Read, 0);
+      checkShared(w, request, undefined);
       base = w.cta->shared.data();
     } else if (space == Space::Global) {
-      undefined |= checkGlobal(w, i, a, i.bytes, Kind::Read, 0);
+      checkGlobal(w, request, undefined);
     } else if (space == Space::Local) {
       base = localPlace(w, a, i.bytes);
     } else {
@@ -103,7 +104,7 @@ void load(Warp &w, const Instruction &i) {
       gatherInto<u64>(w, i, base, a);
   });
   for (unsigned n = 0; n < i.count; ++n)
-    w.mark(i.o[n], undefined);
+    w.mark(i.o[n], undefined[n]);
 }
 
 template <typename Register> void scatterFrom(Warp &w, const Instruction &i, u8 *base, const Lanes64 &a) {
@@ -122,16 +123,17 @@ template <typename Register> void scatterFrom(Warp &w, const Instruction &i, u8 
 void store(Warp &w, const Instruction &i) {
   Lanes64 a;
   addressesOf(w, i, 0, a);
-  u32 undefined = 0;
+  Undefined undefined = {};
   for (unsigned n = 0; n < i.count; ++n)
-    undefined |= w.undefined(i.o[3 + n]);
+    undefined[n] = w.undefined(i.o[3 + n]);
+  Request request = {i, a, i.bytes, i.count, Kind::Write};
   bySpace(w, i.space, a, [&](Space space) {
     u8 *base = nullptr;
     if (space == Space::Shared) {
-      checkShared(w, i, a, i.bytes, Kind::Write, undefined);
+      checkShared(w, request, undefined);
       base = w.cta->shared.data();
     } else if (space == Space::Global) {
-      checkGlobal(w, i, a, i.bytes, Kind::Write, undefined);
+      checkGlobal(w, request, undefined);
     } else {
       base = localPlace(w, a, i.bytes);
     }
@@ -215,14 +217,15 @@ template <typename T, bool Returns> void atomic(Warp &w, const Instruction &i) {
   const T *b = w.reg<T>(ob), *c = w.reg<T>(oc);
   T old[kLanes] = {};
   w.need(w.undefined(ob) | w.undefined(oc), "what an atomic operation writes");
-  u32 undefined = 0;
+  Undefined undefined = {};
+  Request request = {i, a, sizeof(T), 1, Kind::Atomic};
   bySpace(w, i.space, a, [&](Space space) {
     u8 *base = nullptr;
     if (space == Space::Shared) {
-      undefined |= checkShared(w, i, a, sizeof(T), Kind::Atomic, 0);
+      checkShared(w, request, undefined);
       base = w.cta->shared.data();
     } else if (space == Space::Global) {
-      undefined |= checkGlobal(w, i, a, sizeof(T), Kind::Atomic, 0);
+      checkGlobal(w, request, undefined);
     } else {
       base = localPlace(w, a, sizeof(T));
     }
@@ -237,7 +240,7 @@ template <typename T, bool Returns> void atomic(Warp &w, const Instruction &i) {
   if (Returns) {
     T *d = w.reg<T>(i.o[0]);
     forLanes(w, [&](unsigned lane) { d[lane] = old[lane]; });
-    w.mark(i.o[0], undefined);
+    w.mark(i.o[0], undefined[0]);
   }
 }
 
@@ -275,12 +278,13 @@ void copyAsync(Warp &w, const Instruction &i) {
     copy.from[lane] = from[lane];
     reading |= static_cast<u32>(size != 0) << lane;
   });
-  u32 all = w.exec, undefined = 0;
+  u32 all = w.exec;
+  Undefined undefined = {};
   w.exec = reading;
   if (reading)
-    undefined = checkGlobal(w, i, from, i.bytes, Kind::Read, 0);
+    checkGlobal(w, {i, from, i.bytes, 1, Kind::Read}, undefined);
   w.exec = all;
-  checkShared(w, i, to, i.bytes, Kind::Write, undefined);
+  checkShared(w, {i, to, i.bytes, 1, Kind::Write, true}, undefined);
   // It may land at once or as late as its wait.
   copy.landed = cta.random.next() & 1;
   if (copy.landed)

@@ -26,20 +26,20 @@ void loadMatrices(Warp &w, const Instruction &i) {
   Lanes64 a;
   w.exec = rows;
   addressesOf(w, i, i.count, a);
-  uint32_t undefinedRows = 0;
+  Undefined undefinedRows = {};
   const uint8_t *base = w.cta->shared.data();
   Space space = i.space;
   if (space == Space::Generic)
     for (uint64_t &address : a)
       address &= ~kWindowMask;
-  undefinedRows = checkShared(w, i, a, 16, Kind::Read, 0);
+  checkShared(w, {i, a, 16, 1, Kind::Read}, undefinedRows);
   w.exec = kAll;
   for (unsigned m = 0; m < i.count; ++m) {
     u16 matrix[8][8];
     for (unsigned r = 0; r < 8; ++r)
       std::memcpy(matrix[r], base + a[8 * m + r], 16);
     u32 *d = w.reg<u32>(i.o[m]);
-    uint32_t undefined = 0, bad = undefinedRows >> (8 * m) & 255;
+    uint32_t undefined = 0, bad = undefinedRows[0] >> (8 * m) & 255;
     for (unsigned lane = 0; lane < kLanes; ++lane) {
       unsigned major = lane / 4, minor = lane % 4 * 2;
       if (i.variant) {

@@ -390,7 +390,8 @@ TEST_F(Instructions, VectorsAndShortElements) {
 
 TEST_F(Instructions, Atomics) {
   CUfunction function = loadBody(
-      "ld.param.u64 %d1, [p0];\nmov.u32 %r1, %tid.x;\nmov.u32 %r2, cell;\nst.shared.u32 [%r2], 0;\nbar.sync 0;\n"
+      "ld.param.u64 %d1, [p0];\nmov.u32 %r1, %tid.x;\nmov.u32 %r2, cell;\nsetp.eq.u32 %p1, %r1, 0;\n@%p1 st.shared.u32 "
+      "[%r2], 0;\nbar.sync 0;\n"
       "atom.global.add.u32 %r3, [%d1], 1;\nred.global.max.u32 [%d1+4], %r1;\nred.relaxed.gpu.global.min.s32 [%d1+8], "
       "%r1;\n"
       "red.global.or.b32 [%d1+12], %r1;\natom.global.inc.u32 %r4, [%d1+16], 9;\nred.global.add.u64 [%d1+24], 3;\n"

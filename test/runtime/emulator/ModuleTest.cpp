@@ -38,8 +38,7 @@ TEST_F(Module, ChecksOperands) {
                 "line 10: ld.global.b64: a register is shorter than the type");
   expectRefused(kernelText("cp.async.ca.shared.global [%r1], [%d1], 12;"), CUDA_ERROR_INVALID_PTX,
                 "line 10: cp.async.ca.shared.global: a copy must have 4, 8 or 16 bytes, got 12");
-  expectRefused(kernelText("mov.b64 %d1, missing;"), CUDA_ERROR_INVALID_PTX,
-                "line 10: 'missing' is not declared");
+  expectRefused(kernelText("mov.b64 %d1, missing;"), CUDA_ERROR_INVALID_PTX, "line 10: 'missing' is not declared");
 }
 
 TEST_F(Module, ChecksSyntax) {
