@@ -37,9 +37,9 @@ protected:
   }
 
   /// Writes a package under a name, with the library beside it, and returns its path.
-  std::string put(const FakePackage &fake, const std::string &name) {
+  std::string put(const FakePackage &fake, const std::string &name, const char *library = KERF_FAKE_MODULE) {
     fake.write(folder.file(name + ".kerf"));
-    std::filesystem::copy_file(KERF_FAKE_MODULE, folder.file("lib" + name + ".so"));
+    std::filesystem::copy_file(library, folder.file("lib" + name + ".so"));
     return folder.file(name + ".kerf");
   }
 

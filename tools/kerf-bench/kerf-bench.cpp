@@ -226,6 +226,7 @@ void writeFields(JsonWriter &json, const kerf_model_info &info, const Options &o
     json.beginObject();
     json.value("threads", run.threads);
     json.value("planned_bytes", run.report.total);
+    json.value("planned_device_bytes", run.report.device);
     writePhase(json, "prefill", run.prefill);
     writePhase(json, "decode", run.decode);
     json.endObject();
@@ -237,8 +238,8 @@ void printTable(const kerf_model_info &info, const Options &options, const std::
   std::printf("%s, variant %s, weights %.1f MiB\nprompt %u, new %u, sequences %u\n", info.name, info.variant,
               double(info.weight_bytes) / 1048576, options.promptTokens, options.genTokens, options.sequences);
   for (const Run &run : runs) {
-    std::printf("\n%u thread%s, planned %.1f MiB\n", run.threads, run.threads == 1 ? "" : "s",
-                double(run.report.total) / 1048576);
+    std::printf("\n%u thread%s, planned %s\n", run.threads, run.threads == 1 ? "" : "s",
+                plannedText(run.report).c_str());
     printPhase("prefill", run.prefill);
     printPhase("decode", run.decode);
     printKernels("prefill", run.prefill);
@@ -247,7 +248,7 @@ void printTable(const kerf_model_info &info, const Options &options, const std::
 }
 
 void bench(const Options &options) {
-  const Model model = openModel(options.model, options.variant);
+  const Model model = openModel(options);
   const kerf_model_info info = infoOf(model);
   if (uint64_t(options.promptTokens) + options.genTokens > info.context)
     throw std::runtime_error("prompt and new tokens must fit the model's context of " + std::to_string(info.context) +

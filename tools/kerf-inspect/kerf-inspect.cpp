@@ -1,9 +1,10 @@
 // kerf-inspect: shows what is in a package: manifest, memory, certificate, weights, provenance. Needs no library beside
-// it and runs none of its code.
+// it but for --kernels, and runs none of its kernels.
 #include "runtime/loader/Certificate.h"
 #include "runtime/loader/Package.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Sha256.h"
+#include "tools/kerf-inspect/Kernels.h"
 #include "tools/runtime-support/CommandLine.h"
 #include "tools/runtime-support/Report.h"
 #include "tools/runtime-support/Text.h"
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <sstream>
 
 using namespace kerf::rt;
@@ -24,7 +26,7 @@ struct Options {
   std::string path;
   kerf_plan_options ceilings = {};
   uint32_t threads = 0;
-  bool weights = false, slots = false, plan = false, verify = false, json = false;
+  bool weights = false, slots = false, plan = false, kernels = false, verify = false, json = false;
 };
 
 // Weights of one numeric format and stored layout.
@@ -45,6 +47,8 @@ kerf_linear_form sum(const std::vector<kerf_linear_form> &forms) {
 struct Report {
   explicit Report(const Options &options) : package(options.path), terms(certificateTerms(package)) {
     report = evaluateCertificate(terms, resolveCeilings(terms, options.threads, options.ceilings));
+    if (options.kernels)
+      kernels.emplace(package);
     for (const schema::Weight *weight : *manifest().weights()) {
       FormatSum &sum = formats[{weight->format()->str(), weight->layout()->str()}];
       ++sum.count;
@@ -67,6 +71,7 @@ struct Report {
   Package package;
   CertificateTerms terms;
   kerf_plan_report report;
+  std::optional<kerf::tools::Kernels> kernels;
   std::map<FormatKey, FormatSum> formats;
 };
 
@@ -105,12 +110,29 @@ struct Term {
   uint64_t bytes;
 };
 
+// The parts of r.total.
 std::vector<Term> memoryTerms(const kerf_plan_report &r) {
-  return {{"weights (mapped)", r.weights}, {"manifest and tokenizer", r.manifest},
-          {"KV cache", r.cache},           {"activation arena", r.arena},
-          {"step arrays", r.step},         {"results", r.results},
-          {"sampler", r.sampler},          {"page tables and records", r.sequences},
-          {"thread stacks", r.stacks}};
+  std::vector<Term> terms;
+  if (!r.device)
+    terms = {{"weights (mapped)", r.weights}, {"KV cache", r.cache}, {"activation arena", r.arena}};
+  for (const Term &term :
+       {Term{"manifest and tokenizer", r.manifest}, Term{"step arrays", r.step}, Term{"results", r.results},
+        Term{"sampler", r.sampler}, Term{"page tables and records", r.sequences}, Term{"thread stacks", r.stacks}})
+    terms.push_back(term);
+  return terms;
+}
+
+// The parts of r.device.
+std::vector<Term> deviceTerms(const kerf_plan_report &r) {
+  return {
+      {"KV cache", r.cache}, {"activation arena", r.arena}, {"weights, results, arrays", r.device - r.cache - r.arena}};
+}
+
+void printTerms(const std::vector<Term> &terms, uint64_t total) {
+  for (const Term &term : terms)
+    std::printf("  %-26s %16llu  %5.1f%%\n", term.name, (unsigned long long)term.bytes,
+                100.0 * double(term.bytes) / double(total));
+  std::printf("  %-26s %16llu  = %s\n", "total", (unsigned long long)total, formatBytes(total).c_str());
 }
 
 // Where rows of a work list see keys.
@@ -193,10 +215,11 @@ void printCertificate(const Report &r, const Options &options) {
   std::printf("  stacks    %llu a thread\n", (unsigned long long)(r.terms.kernelStack + kThreadStack));
   std::printf("\nat T = %u, S = %u, context = %u, R = %u, W = %u, %u thread%s\n", c.max_tokens, c.max_sequences,
               c.context, c.max_logit_rows, c.max_work_items, c.threads, c.threads == 1 ? "" : "s");
-  for (const Term &term : memoryTerms(c))
-    std::printf("  %-26s %16llu  %5.1f%%\n", term.name, (unsigned long long)term.bytes,
-                100.0 * double(term.bytes) / double(c.total));
-  std::printf("  %-26s %16llu  = %s\n", "total", (unsigned long long)c.total, formatBytes(c.total).c_str());
+  printTerms(memoryTerms(c), c.total);
+  if (!c.device)
+    return;
+  std::printf("\nof the GPU's memory, in blocks of %s\n", formatBytes(kDeviceBlock).c_str());
+  printTerms(deviceTerms(c), c.device);
 }
 
 void printWeights(const Report &r, const Options &options) {
@@ -311,6 +334,13 @@ void writeFields(JsonWriter &json, const Report &r, const Options &options) {
     json.value(term.name, term.bytes);
   json.value("total", c.total);
   json.endObject();
+  if (c.device) {
+    json.beginObject("device_bytes");
+    for (const Term &term : deviceTerms(c))
+      json.value(term.name, term.bytes);
+    json.value("total", c.device);
+    json.endObject();
+  }
   json.endObject();
   json.beginArray("formats");
   for (const auto &[key, sum] : r.formats) {
@@ -344,6 +374,8 @@ void writeFields(JsonWriter &json, const Report &r, const Options &options) {
     for (const schema::KeyValue *source : *m.source_hashes())
       json.value(source->key()->c_str(), source->value()->c_str());
   json.endObject();
+  if (r.kernels)
+    r.kernels->write(json);
   if (options.plan)
     json.value("plan", textOr(m.plan(), ""));
   if (options.verify)
@@ -360,6 +392,8 @@ void inspect(const Options &options) {
         printManifest(report);
         printCertificate(report, options);
         printWeights(report, options);
+        if (report.kernels)
+          report.kernels->print();
         printProvenance(report, options);
         if (options.verify)
           std::printf("\nverified: manifest and %u weights match their SHA-256\n", report.manifest().weights()->size());
@@ -381,6 +415,7 @@ int main(int argc, char **argv) {
   app.add_option("-j,--threads", options.threads, "Threads of the certificate; 0: all usable");
   app.add_flag("--weights", options.weights, "List every weight with its sources");
   app.add_flag("--slots", options.slots, "List every slot of the arena");
+  app.add_flag("--kernels", options.kernels, "List every kernel of the library beside the package");
   app.add_flag("--plan", options.plan, "Print the plan the model was compiled by");
   app.add_flag("--verify", options.verify, "Compare every weight with its SHA-256");
   app.add_flag("--json", options.json, "Print JSON");

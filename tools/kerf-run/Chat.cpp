@@ -173,7 +173,7 @@ private:
 };
 
 void chat(const Options &options) {
-  const Model model = openModel(options.model, options.variant, options.verify);
+  const Model model = openModel(options);
   Conversation conversation(model, options);
   const Context context = makeContext(model, options);
   kerf_plan_options planned = {};

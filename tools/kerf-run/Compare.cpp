@@ -78,9 +78,12 @@ void printTable(const Result &r) {
 
 void compare(const Options &options) {
   std::vector<Runner> models(2);
-  models[0].model = openModel(options.model, options.variant, options.verify);
-  models[1].model =
-      openModel(options.other, options.otherVariant.empty() ? options.variant : options.otherVariant, options.verify);
+  models[0].model = openModel(options);
+  RunOptions other = options;
+  other.model = options.other;
+  if (!options.otherVariant.empty())
+    other.variant = options.otherVariant;
+  models[1].model = openModel(other);
   for (Runner &runner : models)
     runner.info = infoOf(runner.model);
   needSameTokens(models[0], models[1]);
@@ -157,6 +160,6 @@ void kerf::tools::addCompare(CLI::App &app) {
   addRunOptions(*command, *options, "Print one JSON object instead of a table");
   command->add_option("OTHER.kerf", options->other, "Package B, with the same tokenizer")->required();
   addTextOptions(*command, *options);
-  command->add_option("--variant-b", options->otherVariant, "CPU variant of B; as for A where not given");
+  command->add_option("--variant-b", options->otherVariant, "Variant of B; as for A where not given");
   command->final_callback([options] { compare(*options); });
 }

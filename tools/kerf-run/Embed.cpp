@@ -84,6 +84,7 @@ void printJson(const kerf_model_info &info, const kerf_plan_report &report, cons
   json.value("cut", result.cut);
   json.value("seconds", double(result.nanoseconds) * 1e-9);
   json.value("planned_bytes", report.total);
+  json.value("planned_device_bytes", report.device);
   json.endObject();
   writeOut(json.text());
 }
@@ -103,7 +104,7 @@ void printTable(const Vectors &vectors, bool similarity) {
 }
 
 void embed(const Options &options) {
-  const Model model = openModel(options.model, options.variant, options.verify);
+  const Model model = openModel(options);
   const kerf_model_info info = infoOf(model);
   if (!info.vector)
     throw std::runtime_error("'" + options.model + "' must be a model that gives vectors to be used by embed, but " +
@@ -152,7 +153,7 @@ void embed(const Options &options) {
                seconds > 0 ? double(result.tokens) / seconds : 0);
   if (result.cut)
     std::fprintf(stderr, ", %llu cut to %u tokens", static_cast<unsigned long long>(result.cut), report.context);
-  std::fprintf(stderr, ", planned %.1f MiB\n", double(report.total) / 1048576);
+  std::fprintf(stderr, ", planned %s\n", plannedText(report).c_str());
 }
 
 } // namespace

@@ -44,20 +44,21 @@ void writeFields(JsonWriter &json, const kerf_model_info &info, const kerf_plan_
   json.value("decode_seconds", double(result.decode_ns) * 1e-9);
   json.value("decode_tokens_per_second", perSecond(result.decode_steps, result.decode_ns));
   json.value("planned_bytes", report.total);
+  json.value("planned_device_bytes", report.device);
 }
 
 void printSummary(const kerf_model_info &info, const kerf_plan_report &report, const kerf_generate_result &result) {
   std::fprintf(stderr,
                "%s, %s, %u thread%s: %u prompt tokens in %.3f s (%.1f/s), %u new tokens (%.1f/s), end: %s, "
-               "planned %.1f MiB\n",
+               "planned %s\n",
                info.name, info.variant, report.threads, report.threads == 1 ? "" : "s", result.prompt_tokens,
                double(result.prompt_ns) * 1e-9, perSecond(result.prompt_tokens, result.prompt_ns), result.id_count,
                perSecond(result.decode_steps, result.decode_ns), kerf_finish_name(kerf_finish(result.finish)),
-               double(report.total) / 1048576);
+               plannedText(report).c_str());
 }
 
 void generate(const Options &options) {
-  const Model model = openModel(options.model, options.variant, options.verify);
+  const Model model = openModel(options);
   const kerf_model_info info = infoOf(model);
   std::string text = options.prompt;
   std::vector<int32_t> prompt = options.promptIds;

@@ -52,7 +52,7 @@ void printTable(const Result &r) {
 void run(const TextOptions &options) {
   std::vector<Runner> models(1);
   Runner &runner = models.front();
-  runner.model = openModel(options.model, options.variant, options.verify);
+  runner.model = openModel(options);
   runner.info = infoOf(runner.model);
   const Method method = methodOf(options, runner.model, runner.info);
   TokenStream stream(runner.model, options.text, options.plain ? KERF_PLAIN_TEXT : 0u);

@@ -62,7 +62,7 @@ void printJson(const Model &model, const std::vector<int32_t> &ids) {
 }
 
 void run(const Options &options) {
-  const Model model = openModel(options.model, options.variant, options.verify);
+  const Model model = openModel(options);
   const std::string given = options.file.empty() ? options.text : readText(options.file);
   if (options.decode) {
     const std::string text = detokenize(model, parseIds(given), options.skipSpecial ? KERF_SKIP_SPECIAL : 0u);

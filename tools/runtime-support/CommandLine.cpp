@@ -1,6 +1,7 @@
 #include "tools/runtime-support/CommandLine.h"
 
 #include "tools/runtime-support/EventLog.h"
+#include "tools/runtime-support/Progress.h"
 #include "tools/runtime-support/Text.h"
 
 #include <algorithm>
@@ -89,7 +90,10 @@ void addModelOptions(CLI::App &command, RunOptions &options) {
   command.add_option("MODEL.kerf", options.model, "Package; libMODEL.so must lie beside it")
       ->required()
       ->type_name("FILE");
-  command.add_option("--variant", options.variant, "CPU variant to force")->type_name("NAME");
+  command.add_option("--variant", options.variant, "Variant to force")->type_name("NAME");
+  command.add_option("--device", options.device, "GPU to run a model for GPUs on")->capture_default_str();
+  command.add_option("--driver", options.driver, "CUDA driver to load; default: KERF_CUDA_DRIVER, else libcuda.so.1")
+      ->type_name("FILE"); // the library reads KERF_CUDA_DRIVER
   command.add_option("--memory-limit", options.memoryLimit, "Refuse to use more, e.g. 6GiB")
       ->transform(CLI::AsSizeValue(false))
       ->envname("KERF_MEMORY_LIMIT");
@@ -108,12 +112,38 @@ void addRunOptions(CLI::App &command, RunOptions &options, const char *json) {
   command.add_flag("-q,--quiet", options.quiet, "Nothing on standard error but errors");
 }
 
+Model openModel(const RunOptions &options) {
+  Progress progress(options.quiet);
+  kerf_model_options read = {};
+  read.struct_size = sizeof read;
+  read.variant = options.variant.empty() ? nullptr : options.variant.c_str();
+  read.verify_checksums = options.verify;
+  read.driver = options.driver.empty() ? nullptr : options.driver.c_str();
+  read.device = options.device;
+  read.user = &progress;
+  read.on_progress = [](void *user, uint64_t done, uint64_t total) {
+    char text[64];
+    std::snprintf(text, sizeof text, "weights to the GPU: %.0f of %.0f MiB", double(done) / 1048576,
+                  double(total) / 1048576);
+    static_cast<Progress *>(user)->show(double(done), double(total), text);
+    return 0;
+  };
+  kerf_error error;
+  kerf_model *model = nullptr;
+  check(kerf_model_open_files(options.model.c_str(), &read, &model, &error), error);
+  Model opened(model);
+  logOpened(options.model, infoOf(opened));
+  return opened;
+}
+
 Context makeContext(const Model &model, const RunOptions &options) {
   kerf_plan_report report = {};
   report.struct_size = sizeof report;
   kerf_error error;
   check(kerf_model_certificate(model.get(), 0, nullptr, &report, &error), error);
-  if (options.threads > report.threads && !options.quiet)
+  if (report.device && options.threads > 1 && !options.quiet)
+    warn("--threads has no effect on a model that runs on a GPU");
+  else if (options.threads > report.threads && !options.quiet)
     warn("--threads asks for " + std::to_string(options.threads) + ", but only " + std::to_string(report.threads) +
          (report.threads == 1 ? " CPU" : " CPUs") + " may be used; more threads than CPUs are slower");
   return makeContext(model, options.threads);

@@ -14,13 +14,14 @@ namespace kerf::tools {
 
 /// Which model a command runs, and on what.
 struct RunOptions {
-  std::string model, variant;
+  std::string model, variant, driver;
+  uint32_t device = 0;
   uint32_t threads = 0;
   uint64_t memoryLimit = 0;
   bool verify = false, json = false, quiet = false;
 };
 
-/// Adds MODEL.kerf, which is required, --variant, --memory-limit and --log-jsonl.
+/// Adds MODEL.kerf, which is required, --variant, --device, --driver, --memory-limit and --log-jsonl.
 void addModelOptions(CLI::App &command, RunOptions &options);
 
 /// Adds --log-jsonl, which opens the program's log.
@@ -33,7 +34,10 @@ void addCpusOption(CLI::App &command);
 /// commands without it.
 void addRunOptions(CLI::App &command, RunOptions &options, const char *json);
 
-/// Makes a context with the threads asked for, and warns if they are more than the CPUs that may be used.
+/// Opens the package and the library beside it. Shows how far its weights are on their way to a GPU.
+Model openModel(const RunOptions &options);
+
+/// Makes a context with the threads asked for, and warns if they are more than the CPUs that may be used, or of no use.
 Context makeContext(const Model &model, const RunOptions &options);
 
 /// Prints "NAME: warning: …" on standard error and logs it.

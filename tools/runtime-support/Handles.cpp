@@ -2,6 +2,8 @@
 
 #include "tools/runtime-support/EventLog.h"
 
+#include <cstdio>
+
 namespace kerf::tools {
 
 void logOpened(const std::string &path, const kerf_model_info &info) {
@@ -22,7 +24,20 @@ void logPlanned(const kerf_plan_report &report) {
     json.value("context", report.context);
     json.value("planned_bytes", report.total);
     json.value("available_bytes", report.available);
+    json.value("planned_device_bytes", report.device);
+    json.value("available_device_bytes", report.device_available);
   });
+}
+
+std::string plannedText(const kerf_plan_report &report) {
+  char text[96];
+  std::snprintf(text, sizeof text, "%.1f MiB", double(report.total) / 1048576);
+  std::string all = text;
+  if (report.device) {
+    std::snprintf(text, sizeof text, " and %.1f MiB of the GPU", double(report.device) / 1048576);
+    all += text;
+  }
+  return all;
 }
 
 } // namespace kerf::tools

@@ -42,19 +42,8 @@ inline kerf_model_info infoOf(const Model &model) {
 void logOpened(const std::string &path, const kerf_model_info &info);
 void logPlanned(const kerf_plan_report &report);
 
-/// Opens a package and the library beside it; `variant` may be empty.
-inline Model openModel(const std::string &path, const std::string &variant, bool verify = false) {
-  kerf_model_options options = {};
-  options.struct_size = sizeof options;
-  options.variant = variant.empty() ? nullptr : variant.c_str();
-  options.verify_checksums = verify;
-  kerf_error error;
-  kerf_model *model = nullptr;
-  check(kerf_model_open_files(path.c_str(), &options, &model, &error), error);
-  Model opened(model);
-  logOpened(path, infoOf(opened));
-  return opened;
-}
+/// "17.0 MiB", and for a GPU what of its memory.
+std::string plannedText(const kerf_plan_report &report);
 
 /// Makes a context; 0 threads means all that are usable.
 inline Context makeContext(const Model &model, uint32_t threads) {
