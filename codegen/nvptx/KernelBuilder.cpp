@@ -101,6 +101,13 @@ Four KernelBuilder::load16(Value address) {
   return {extract(vector, 0), extract(vector, 1), extract(vector, 2), extract(vector, 3)};
 }
 
+void KernelBuilder::store16(llvm::ArrayRef<Value> values, Value address) {
+  Value vector = LLVM::PoisonOp::create(b, integers(32, 4));
+  for (auto [index, value] : llvm::enumerate(values))
+    vector = LLVM::InsertElementOp::create(b, vector, value, i32(index));
+  store(vector, address, 16);
+}
+
 // Past L1 and in sectors of 256 bytes: LLVM has no way to say so.
 Four KernelBuilder::loadOnce16(Value address) {
   Type i32Type = b.getI32Type();

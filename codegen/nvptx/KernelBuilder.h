@@ -81,7 +81,9 @@ public:
 
   /// 16 bytes as four i32.
   std::array<Value, 4> load16(Value address);
-  /// The same, global memory that is read once and was not written by this launch.
+  /// Stores four i32 as 16 bytes.
+  void store16(llvm::ArrayRef<Value> values, Value address);
+  /// Loads them from global memory that is read once and was not written by this launch.
   std::array<Value, 4> loadOnce16(Value address);
   /// Loads four 8 x 8 matrices of 16-bit elements from shared memory; lane i gives the address of row i % 8 of matrix
   /// i / 8. Transposed if told.

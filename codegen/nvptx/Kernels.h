@@ -73,6 +73,11 @@ Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm:
                     const KvAppendSpec &spec);
 Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm::StringRef name,
                     const RopeAppendSpec &spec);
+/// Scores, totals and sums are f32; weights are rounded to the cache's element before they multiply values where that
+/// is on tensor cores (16-bit caches, head sizes of a multiple of 16 up to 256), and queries to it before they multiply
+/// keys. A row's bits depend on its own sequence and position and on whether its item has one row or several,
+/// on nothing beside it. Values of keys that a row does not see but another row of its item does must be
+/// finite: their weights are zeros.
 Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm::StringRef name,
                     const AttentionSpec &spec);
 Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm::StringRef name,
