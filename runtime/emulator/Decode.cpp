@@ -88,8 +88,9 @@ private:
   }
 
   int32_t newUnits(unsigned count) {
-    int32_t unit = static_cast<int32_t>(kernel_.units);
-    kernel_.units += count;
+    int32_t unit = static_cast<int32_t>(sizes_.size());
+    sizes_.push_back(static_cast<uint8_t>(count));
+    sizes_.resize(sizes_.size() + count - 1);
     return unit;
   }
 
@@ -223,6 +224,11 @@ private:
         wrong(source, "more operands than the emulator knows");
       out.o[slot++] = o;
     };
+    auto putValue = [&](const PtxOperand &o, unsigned bytes, bool written) {
+      put(valueOperand(source, o, bytes, written, out));
+      if (out.o[slot - 1] >= 0)
+        uses_.push_back({out.index, static_cast<uint8_t>(slot - 1), written});
+    };
     for (; *form && *form != '}'; ++form) {
       char c = *form;
       if (c == '?') {
@@ -261,19 +267,19 @@ private:
         break;
       case 'H':
       case 'h':
-        put(valueOperand(source, o, 2, c == 'H', out));
+        putValue(o, 2, c == 'H');
         break;
       case 'W':
       case 'w':
-        put(valueOperand(source, o, 4, c == 'W', out));
+        putValue(o, 4, c == 'W');
         break;
       case 'L':
       case 'l':
-        put(valueOperand(source, o, 8, c == 'L', out));
+        putValue(o, 8, c == 'L');
         break;
       case 'X':
       case 'x':
-        put(valueOperand(source, o, 0, c == 'X', out));
+        putValue(o, 0, c == 'X');
         if (c == 'X')
           out.bytes = out.registerBytes;
         break;
@@ -281,10 +287,10 @@ private:
       case 'V': // one register or a group of up to four, of any size
         if (o.kind == PtxOperand::Group) {
           for (const PtxOperand &part : o.parts)
-            put(valueOperand(source, part, 0, c == 'V', out));
+            putValue(part, 0, c == 'V');
           out.count = static_cast<uint8_t>(o.parts.size());
         } else {
-          put(valueOperand(source, o, 0, c == 'V', out));
+          putValue(o, 0, c == 'V');
         }
         break;
       case 'm': {
@@ -297,6 +303,8 @@ private:
         if (o.bits != static_cast<int32_t>(o.bits))
           wrong(source, "an offset must fit in 32 bits");
         put(o.reg >= 0 ? unitOf(o.reg) : constant(8, o.name.empty() ? 0 : symbol(o.name, source.line)));
+        if (o.reg >= 0)
+          uses_.push_back({out.index, static_cast<uint8_t>(slot - 1), false});
         put(has == 4);
         put(static_cast<int32_t>(o.bits));
         break;
@@ -332,7 +340,8 @@ private:
     end.index = static_cast<uint32_t>(kernel_.code.size());
     kernel_.code.push_back(end);
     kernel_.locations.push_back(kernel_.locations.back());
-    findJoins(kernel_.code, targets_);
+    std::vector<Block> blocks = findJoins(kernel_.code, targets_);
+    shareUnits(kernel_, blocks, uses_, sizes_, sink_ >= 0 ? std::vector<int32_t>{sink_} : std::vector<int32_t>());
   }
 
   const PtxModule &module_;
@@ -345,6 +354,9 @@ private:
   std::map<std::pair<unsigned, uint64_t>, int32_t> constants_;
   std::map<std::string, int32_t> specials_;
   std::vector<uint32_t> targets_;
+  /// Units of each register by its first, 0 between; and where registers are used, in the order of instructions.
+  std::vector<uint8_t> sizes_;
+  std::vector<RegisterUse> uses_;
   int32_t sink_ = -1;
 };
 

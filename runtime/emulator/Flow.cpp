@@ -5,11 +5,6 @@
 namespace kerf::emulator {
 namespace {
 
-struct Block {
-  uint32_t begin, end; // [begin, end)
-  std::vector<unsigned> to, from;
-};
-
 std::vector<Block> blocksOf(std::vector<Instruction> &code, const std::vector<uint32_t> &targets) {
   for (uint32_t target : targets)
     code[target].flags |= Instruction::Leader;
@@ -42,7 +37,7 @@ std::vector<Block> blocksOf(std::vector<Instruction> &code, const std::vector<ui
 
 } // namespace
 
-void findJoins(std::vector<Instruction> &code, const std::vector<uint32_t> &targets) {
+std::vector<Block> findJoins(std::vector<Instruction> &code, const std::vector<uint32_t> &targets) {
   std::vector<Block> blocks = blocksOf(code, targets);
   // Backwards from one exit behind all blocks that leave.
   const unsigned exit = static_cast<unsigned>(blocks.size()), none = ~0u;
@@ -104,6 +99,10 @@ void findJoins(std::vector<Instruction> &code, const std::vector<uint32_t> &targ
     if (last.flags & Instruction::Jumps)
       last.join = after[b] == none || after[b] == exit ? kAll : blocks[after[b]].begin;
   }
+  blocks.pop_back();
+  for (Block &block : blocks)
+    std::erase(block.to, exit);
+  return blocks;
 }
 
 } // namespace kerf::emulator
