@@ -17,7 +17,7 @@
 namespace mlir {
 class DialectRegistry;
 class OpPassManager;
-}
+} // namespace mlir
 
 namespace kerf::nvptx {
 

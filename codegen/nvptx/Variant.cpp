@@ -27,7 +27,7 @@ static constexpr TileSchedule tiles86[] = {
      .stages = 3,
      .blocks = 2},
 };
-static constexpr StreamSchedule stream = {.mostRows = 32, .warps = 8, .unroll = 4, .gatedUnroll = 2};
+static constexpr StreamSchedule stream = {.mostRows = 32, .warps = 8, .loads = 24};
 
 static constexpr Variant table[] = {
     {.name = "compute_80", .architecture = 80, .cubin = false, .stream = stream, .tiles = tiles80, .attentionTile = 64},

@@ -22,11 +22,11 @@ struct TileSchedule {
 };
 
 /// The product of few rows, where reading the weights is all: a block computes 16 columns, its warps share k, and each
-/// warp has `unroll` pieces of 64 of k on the way.
+/// lane has up to `loads` pieces of 16 bytes on the way.
 struct StreamSchedule {
-  /// Most rows that take it.
+  /// Most rows that take it, a multiple of 8.
   unsigned mostRows;
-  unsigned warps, unroll, gatedUnroll;
+  unsigned warps, loads;
 };
 
 /// One kind of GPU and the schedules of its kernels.

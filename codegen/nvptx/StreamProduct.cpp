@@ -1,0 +1,175 @@
+//===- StreamProduct.cpp - few rows times a matrix, at memory's speed -----===//
+//
+// The matrix is the 16-row operand of mma.m16n8k16, the rows of the step are its columns. The contraction is permuted
+// alike on both sides so that the 16 bytes that a lane loads are operands as they lie: nothing goes through shared
+// memory but the sums at the end. Warps take pieces of 64 of k in turn and their sums are added in the order of warps,
+// so that a row's bits do not depend on the rows beside it.
+//
+//===----------------------------------------------------------------------===//
+#include "codegen/nvptx/Product.h"
+
+#include "llvm/Support/MathExtras.h"
+
+using namespace kerf;
+using namespace kerf::nvptx;
+using mlir::Value;
+using Values = KernelBuilder::Values;
+
+namespace {
+
+class StreamProduct {
+public:
+  StreamProduct(mlir::gpu::GPUModuleOp module, const StreamSchedule &schedule, llvm::StringRef name,
+                const ProductSpec &spec, unsigned mostRows)
+      : spec(spec), warps(schedule.warps), rowTiles(mostRows / 8),
+        unroll(std::max(1u, schedule.loads / (2 * (2 * spec.matrices() + rowTiles)))),
+        kernel(module, name, spec.operands(), 32 * schedule.warps, 2) {}
+
+  LaunchAttr emit(int64_t leastRows, int64_t mostRows) {
+    const int64_t blocks = llvm::divideCeil(spec.n, 16);
+    Value shared = kernel.reserveShared(int64_t(warps) * spec.matrices() * 16 * tokens() * 4);
+    kernel.ifThen(kernel.less(kernel.block(), kernel.i32(blocks)), [&] {
+      Value first = kernel.mul(kernel.block(), 16);
+      store(sum(first), shared);
+      kernel.barrier();
+      finish(first, shared);
+    });
+    return kernel.finish({.tile = mostRows, .columns = blocks, .leastRows = leastRows, .mostRows = mostRows});
+  }
+
+private:
+  /// Rows of the step that there are places for.
+  int64_t tokens() const { return int64_t(rowTiles) * 8; }
+
+  /// min(index, count - 1), i32.
+  Value bounded(Value index, Value count) { return kernel.min(index, kernel.sub(count, kernel.i32(1))); }
+
+  /// This warp's sums: for each matrix and row tile four, as mma lays them out.
+  Values sum(Value first) {
+    const int64_t pieces = llvm::divideCeil(spec.k, 64), turn = int64_t(warps) * unroll, whole = spec.k / 64 / turn;
+    group = kernel.div(kernel.lane(), 4);
+    Value offset = kernel.mul(kernel.rem(kernel.lane(), 4), 16);
+    const int64_t rowBytes = spec.k * bytesOf(spec.input);
+    for (unsigned matrix = 0; matrix < spec.matrices(); ++matrix)
+      for (unsigned half = 0; half < 2; ++half) {
+        Value row = bounded(kernel.add(kernel.add(first, group), 8 * half), kernel.i32(spec.n));
+        weightRows.push_back(kernel.at(kernel.atIndex(kernel.operand(1 + matrix), row, rowBytes), offset));
+      }
+    for (unsigned tile = 0; tile < rowTiles; ++tile) {
+      Value row = bounded(kernel.add(group, 8 * tile), kernel.rows());
+      inputRows.push_back(kernel.at(kernel.atIndex(kernel.operand(0), row, rowBytes), offset));
+    }
+    Values sums(4 * rowTiles * spec.matrices(), kernel.f32(0));
+    if (whole)
+      sums = kernel.loop(kernel.i32(0), kernel.i32(whole), 1, sums, [&](Value turnNumber, mlir::ValueRange carried) {
+        return addTurn(turnNumber, Values(carried), /*partial=*/false);
+      });
+    for (int64_t rest = whole; rest * turn < pieces; ++rest)
+      sums = addTurn(kernel.i32(rest), sums, /*partial=*/true);
+    return sums;
+  }
+
+  /// Adds `unroll` pieces of k; where it is partial some may lie beyond k.
+  Values addTurn(Value turn, Values sums, bool partial) {
+    struct Piece {
+      std::array<Value, 4> part;
+    };
+    llvm::SmallVector<Piece> weights, inputs;
+    Value piece = kernel.add(kernel.mul(kernel.mul(turn, unroll), warps), kernel.warp());
+    for (unsigned number = 0; number < unroll; ++number) {
+      Value start = kernel.mul(kernel.add(piece, int64_t(number) * warps), 128);
+      for (unsigned half = 0; half < 2; ++half) {
+        Value at = kernel.add(start, 64 * half), inside;
+        if (partial) {
+          Value k = kernel.add(kernel.div(at, 2), kernel.mul(kernel.rem(kernel.lane(), 4), 8));
+          inside = kernel.less(k, kernel.i32(spec.k));
+          at = kernel.select(inside, at, kernel.i32(0));
+        }
+        auto load = [&](Value row, bool once) {
+          // Beyond k the first lane's piece of the row stands in; it is there whatever k is.
+          Value address = kernel.at(row, at);
+          if (partial)
+            address = kernel.select(inside, address, kernel.operand(0));
+          std::array<Value, 4> part = once && !partial ? kernel.loadOnce16(address) : kernel.load16(address);
+          if (partial)
+            for (Value &bits : part)
+              bits = kernel.select(inside, bits, kernel.i32(0));
+          return Piece{part};
+        };
+        for (Value row : weightRows)
+          weights.push_back(load(row, /*once=*/true));
+        for (Value row : inputRows)
+          inputs.push_back(load(row, /*once=*/false));
+      }
+    }
+    for (unsigned load = 0; load < 2 * unroll; ++load)
+      for (unsigned matrix = 0; matrix < spec.matrices(); ++matrix) {
+        const auto &low = weights[(load * spec.matrices() + matrix) * 2].part;
+        const auto &high = weights[(load * spec.matrices() + matrix) * 2 + 1].part;
+        for (unsigned tile = 0; tile < rowTiles; ++tile) {
+          const auto &x = inputs[load * rowTiles + tile].part;
+          auto d = llvm::MutableArrayRef<Value>(sums).slice(4 * (matrix * rowTiles + tile), 4);
+          for (unsigned step = 0; step < 4; step += 2)
+            llvm::copy(kernel.multiply(spec.input, {low[step], high[step], low[step + 1], high[step + 1]},
+                                       {x[step], x[step + 1]}, d),
+                       d.begin());
+        }
+      }
+    return sums;
+  }
+
+  /// Places in shared memory: [warp][matrix][column][row of the step].
+  void store(const Values &sums, Value shared) {
+    Value pair = kernel.mul(kernel.rem(kernel.lane(), 4), 2);
+    for (unsigned matrix = 0; matrix < spec.matrices(); ++matrix)
+      for (unsigned tile = 0; tile < rowTiles; ++tile)
+        for (unsigned half = 0; half < 2; ++half) {
+          Value column =
+              kernel.add(kernel.add(kernel.mul(kernel.warp(), spec.matrices() * 16), group), matrix * 16 + half * 8);
+          Value place = kernel.add(kernel.add(kernel.mul(column, tokens()), pair), tile * 8);
+          const unsigned from = 4 * (matrix * rowTiles + tile) + 2 * half;
+          for (unsigned i = 0; i < 2; ++i)
+            kernel.store(sums[from + i], kernel.at(shared, kernel.mul(kernel.add(place, i), 4)), 4);
+        }
+  }
+
+  /// Adds up the warps' sums and stores the outputs, 16 columns of a row to neighbouring threads.
+  void finish(Value first, Value shared) {
+    Epilogue epilogue(kernel, spec);
+    for (int64_t done = 0; done < 16 * tokens(); done += kernel.threads()) {
+      Value number = kernel.add(kernel.thread(), done), place = kernel.rem(number, 16);
+      Value column = kernel.add(first, place), row = kernel.div(number, 16);
+      Value inside = kernel.bitAnd(kernel.less(row, kernel.min(kernel.rows(), kernel.i32(tokens()))),
+                                   kernel.less(column, kernel.i32(spec.n)));
+      kernel.ifThen(inside, [&] {
+        Values sums;
+        for (unsigned matrix = 0; matrix < spec.matrices(); ++matrix) {
+          Value sum;
+          for (unsigned warp = 0; warp < warps; ++warp) {
+            Value at = kernel.add(kernel.mul(kernel.add(place, 16 * (warp * spec.matrices() + matrix)), tokens()), row);
+            Value part = kernel.load(kernel.type(Element::F32), kernel.at(shared, kernel.mul(at, 4)), 4);
+            sum = sum ? kernel.add(sum, part) : part;
+          }
+          sums.push_back(sum);
+        }
+        epilogue.store(row, column, sums);
+      });
+    }
+  }
+
+  const ProductSpec &spec;
+  const unsigned warps, rowTiles, unroll;
+  KernelBuilder kernel;
+  /// Where this lane's pieces of rows of the matrices (rows g and g + 8 of 16, for each) and of the input start.
+  Values weightRows, inputRows;
+  /// Quarter of the lane's number: its row in operands.
+  Value group;
+};
+
+} // namespace
+
+LaunchAttr kerf::nvptx::emitStreamProduct(mlir::gpu::GPUModuleOp module, const StreamSchedule &schedule,
+                                          llvm::StringRef name, const ProductSpec &spec, unsigned leastRows,
+                                          unsigned mostRows) {
+  return StreamProduct(module, schedule, name, spec, mostRows).emit(leastRows, mostRows);
+}
