@@ -24,13 +24,16 @@ namespace {
 
 std::atomic<bool> watching{false};
 std::atomic<uint64_t> calls{0};
+thread_local bool pausedHere = false;
 
 void count() {
-  if (watching.load(std::memory_order_relaxed))
+  if (watching.load(std::memory_order_relaxed) && !pausedHere)
     calls.fetch_add(1, std::memory_order_relaxed);
 }
 
 } // namespace
+
+void kerf::test::pauseAllocationWatch(bool paused) { pausedHere = paused; }
 
 AllocationWatch::AllocationWatch() {
   calls = 0;

@@ -17,6 +17,9 @@ public:
   uint64_t stop();
 };
 
+/// While `paused`, what the calling thread does is not counted.
+void pauseAllocationWatch(bool paused);
+
 /// The largest resident set since the last reset, in bytes.
 uint64_t peakMemory();
 

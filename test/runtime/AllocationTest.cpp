@@ -28,6 +28,29 @@ TEST(AllocationTest, NothingInAStep) {
   }
 }
 
+// Nothing by Kerf, that is: what a driver does is not counted.
+TEST(AllocationTest, NothingInAStepOnAGpu) {
+  FakeDriver &fake = fakeDriver();
+  TempFolder folder;
+  fakeGpuPackage().write(folder.file("fake.kerf"));
+  kerf_model_options options = {};
+  options.struct_size = sizeof options;
+  options.driver = KERF_FAKE_DRIVER;
+  kerf_model *model = nullptr;
+  kerf_error error;
+  ASSERT_EQ(kerf_model_open(folder.file("fake.kerf").c_str(), &fakeGpuLibrary(), &options, &model, &error), KERF_OK)
+      << error.message;
+  {
+    OpenContext context(model, planOf(kContext, 2, 0, kContext), 1, true);
+    fake.onCall = pauseAllocationWatch;
+    expectNothingAllocated(context.handle, randomIds(1, kContext), "on a GPU");
+    ASSERT_EQ(kerf_context_profile(context.handle, 1, nullptr), KERF_OK);
+    expectNothingAllocated(context.handle, randomIds(1, kContext), "on a GPU, profiled");
+    fake.reset();
+  }
+  kerf_model_close(model);
+}
+
 // What opening, planning and running at the ceilings adds to the resident set stays within the certificate.
 TEST(AllocationTest, PeakWithinCertificate) {
   { // libraries, locale and allocator arenas that every use of the runtime pays once

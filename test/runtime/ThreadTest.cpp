@@ -57,19 +57,13 @@ TEST(ThreadTest, OneModelForAll) {
 
 // Each thread opens the package anew, runs it on a pool of its own and closes everything.
 TEST(ThreadTest, AModelForEach) {
-  TempFolder folder;
   const FakePackage package;
-  package.write(folder.file("fake.kerf"));
   EXPECT_EQ(failures([&](int thread) {
               int failed = 0;
               for (int round = 0; round < kRounds; ++round) {
-                kerf_model_options options = {};
-                options.struct_size = sizeof options;
-                options.variant = round % 2 ? "wide" : "narrow";
-                kerf_model *model = nullptr;
-                kerf_model_open(folder.file("fake.kerf").c_str(), &fakeLibrary(), &options, &model, nullptr);
-                OpenContext context(model, planOf(kContext, 2), uint32_t(thread) % 3 + 1);
-                kerf_model_close(model);
+                auto model = std::make_unique<OpenModel>(package, round % 2 ? "wide" : "narrow");
+                OpenContext context(model->handle, planOf(kContext, 2), uint32_t(thread) % 3 + 1);
+                model.reset();
                 const std::vector<int32_t> ids = randomIds(uint64_t(thread * kRounds + round), 20);
                 failed += context.step({{context.create(), ids}}) != KERF_OK;
                 failed += context.row(0) != referenceLogits(package.weights, ids);

@@ -26,6 +26,9 @@ struct FakeDriver {
   /// What each kernel does first; NULL: nothing.
   std::atomic<void (*)()> onKernel{nullptr};
 
+  /// Told when a call begins and ends; NULL: nothing.
+  void (*onCall)(bool begins) = nullptr;
+
   // What has happened.
   uint64_t launches = 0, graphLaunches = 0, captured = 0, waits = 0, uploads = 0, downloads = 0, fills = 0;
   /// Bytes of device memory and objects of any kind that nobody has given back.
@@ -34,7 +37,7 @@ struct FakeDriver {
   /// Back to a driver in good order; what is alive stays.
   void reset() {
     version = 12040, devices = 1, major = 8, minor = 6, shared = 99 * 1024, memory = size_t(1) << 30;
-    failing = nullptr, after = error = lost = 0, sticky = false, onKernel = nullptr;
+    failing = nullptr, after = error = lost = 0, sticky = false, onKernel = nullptr, onCall = nullptr;
     launches = graphLaunches = captured = waits = uploads = downloads = fills = 0;
   }
 };

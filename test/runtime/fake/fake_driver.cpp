@@ -50,6 +50,22 @@ template <typename T> CUresult remove(T *object) {
   return CUDA_SUCCESS;
 }
 
+// A call while it runs. Calls exclude each other.
+class Call {
+public:
+  Call() {
+    if (state.onCall)
+      state.onCall(true);
+  }
+  ~Call() {
+    if (state.onCall)
+      state.onCall(false);
+  }
+
+private:
+  std::lock_guard<std::recursive_mutex> lock_{mutex};
+};
+
 CUresult injected(const char *call) {
   if (state.lost)
     return CUresult(state.lost);
@@ -146,7 +162,7 @@ extern "C" {
 FakeDriver *kerf_fake_driver() { return &state; }
 
 #define BEGIN(name)                                                                                                    \
-  std::lock_guard<std::recursive_mutex> lock(mutex);                                                                   \
+  Call scope;                                                                                                          \
   if (const CUresult result = injected(name); result != CUDA_SUCCESS)                                                  \
   return result
 #define BEGIN_IN_CONTEXT(name)                                                                                         \
@@ -208,17 +224,19 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice) {
   return CUDA_SUCCESS;
 }
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice) {
-  std::lock_guard<std::recursive_mutex> lock(mutex);
+  Call scope;
   if (!retained)
     return CUDA_ERROR_INVALID_CONTEXT;
   --retained, --state.objects;
   return CUDA_SUCCESS;
 }
 CUresult cuCtxPushCurrent_v2(CUcontext context) {
+  Call scope;
   current.push_back(context);
   return context == kContext ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
 }
 CUresult cuCtxPopCurrent_v2(CUcontext *context) {
+  Call scope;
   if (current.empty())
     return CUDA_ERROR_INVALID_CONTEXT;
   *context = current.back();
@@ -242,7 +260,7 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count,
   return CUDA_SUCCESS;
 }
 CUresult cuModuleUnload(CUmodule module) {
-  std::lock_guard<std::recursive_mutex> lock(mutex);
+  Call scope;
   return remove(module);
 }
 CUresult cuModuleGetFunction(CUfunction *function, CUmodule, const char *name) {
@@ -289,7 +307,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr *pointer, size_t bytes) {
   return CUDA_SUCCESS;
 }
 CUresult cuMemFree_v2(CUdeviceptr pointer) {
-  std::lock_guard<std::recursive_mutex> lock(mutex);
+  Call scope;
   const auto found = blocks.find(pointer);
   if (found == blocks.end() || current.empty())
     return CUDA_ERROR_INVALID_VALUE;
@@ -307,7 +325,7 @@ CUresult cuMemHostAlloc(void **pointer, size_t bytes, unsigned) {
   return CUDA_SUCCESS;
 }
 CUresult cuMemFreeHost(void *pointer) {
-  std::lock_guard<std::recursive_mutex> lock(mutex);
+  Call scope;
   if (!pinned.erase(pointer))
     return CUDA_ERROR_INVALID_VALUE;
   --state.objects;
@@ -353,7 +371,7 @@ CUresult cuStreamCreate(CUstream *stream, unsigned) {
   return CUDA_SUCCESS;
 }
 CUresult cuStreamDestroy_v2(CUstream stream) {
-  std::lock_guard<std::recursive_mutex> lock(mutex);
+  Call scope;
   return remove(stream);
 }
 CUresult cuStreamSynchronize(CUstream stream) {
@@ -384,7 +402,7 @@ CUresult cuEventElapsedTime(float *milliseconds, CUevent from, CUevent to) {
   return CUDA_SUCCESS;
 }
 CUresult cuEventDestroy_v2(CUevent event) {
-  std::lock_guard<std::recursive_mutex> lock(mutex);
+  Call scope;
   return remove(event);
 }
 
@@ -427,11 +445,11 @@ CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) {
   return CUDA_SUCCESS;
 }
 CUresult cuGraphExecDestroy(CUgraphExec exec) {
-  std::lock_guard<std::recursive_mutex> lock(mutex);
+  Call scope;
   return remove(exec);
 }
 CUresult cuGraphDestroy(CUgraph graph) {
-  std::lock_guard<std::recursive_mutex> lock(mutex);
+  Call scope;
   return remove(graph);
 }
 
