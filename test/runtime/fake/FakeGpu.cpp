@@ -1,6 +1,7 @@
 #include "test/runtime/fake/FakeGpu.h"
 
 #include <cmath>
+#include <cstdlib>
 
 namespace kerf::test {
 namespace {
@@ -72,11 +73,26 @@ const kerf_library &fakeGpuLibrary() {
   return library;
 }
 
-FakePackage fakeGpuPackage(FakePackage package) {
+const kerf_library &realGpuLibrary() {
+  const char *named = std::getenv("KERF_TEST_PTX");
+  static const std::string image = readFile(named ? named : KERF_FAKE_PTX);
+  static const kerf_gpu_variant variants[] = {
+      {"compute_80", 80, KERF_GPU_PTX, image.c_str(), image.size() + 1, 5, kKernelSize, 3, 0, kKernels},
+      {"wide_80", 80, KERF_GPU_PTX, image.c_str(), image.size() + 1, 5, kKernelSize, 5, 0, kKernels}};
+  static const kerf_library library = [] {
+    kerf_library made = fakeGpuLibrary();
+    made.gpu_variant_count = 2;
+    made.gpu_variants = variants;
+    return made;
+  }();
+  return library;
+}
+
+FakePackage fakeGpuPackage(FakePackage package, const kerf_library &library) {
   package.manifest.target = "nvptx64";
   package.manifest.variants.clear();
-  for (const kerf_gpu_variant &variant : kVariants)
-    package.manifest.variants.push_back(variant.name);
+  for (uint32_t i = 0; i < library.gpu_variant_count; ++i)
+    package.manifest.variants.push_back(library.gpu_variants[i].name);
   package.manifest.attention_tile = 5;
   package.manifest.stack_bytes = 0;
   return package;

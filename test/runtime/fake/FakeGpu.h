@@ -18,8 +18,13 @@ inline constexpr char kFakeImage[] = "// for the fake driver";
 /// The programs of fakeLibrary() with variants for GPUs.
 const kerf_library &fakeGpuLibrary();
 
-/// The package made one for it.
-FakePackage fakeGpuPackage(FakePackage package = FakePackage());
+/// The same with the kernels of fake_kernels.cu, for a driver that runs PTX: the file that KERF_TEST_PTX names, or that
+/// of the build. Variants: "compute_80" (attention tile 3),
+/// "wide_80" (tile 5).
+const kerf_library &realGpuLibrary();
+
+/// The package made one for such a library.
+FakePackage fakeGpuPackage(FakePackage package = FakePackage(), const kerf_library &library = fakeGpuLibrary());
 
 /// A function of the images.
 struct FakeFunction {

@@ -1,5 +1,6 @@
 /// What the runtime's tests share: a temporary folder, an open fake model, contexts and short forms of calls. Programs
-/// that are compiled with KERF_TEST_ON_GPU run the model on the fake driver.
+/// that are compiled with KERF_TEST_ON_GPU=1 run the model on the fake driver, with 2 on a driver that runs PTX: the
+/// emulator, or the one that KERF_TEST_DRIVER names.
 #ifndef KERF_TEST_RUNTIME_FAKE_FIXTURE_H
 #define KERF_TEST_RUNTIME_FAKE_FIXTURE_H
 
@@ -22,10 +23,25 @@
 
 namespace kerf::test {
 
-/// Whether the model runs on the fake driver.
-inline constexpr bool kOnGpu = KERF_TEST_ON_GPU;
+/// Whether the model runs on a driver, and whether that runs PTX.
+inline constexpr bool kOnGpu = KERF_TEST_ON_GPU, kRunsPtx = KERF_TEST_ON_GPU == 2;
 
-/// What every attention task, or on a GPU every kernel, is to do first; NULL: nothing.
+/// The library under test.
+inline const kerf_library &testLibrary() {
+  return kRunsPtx ? realGpuLibrary() : kOnGpu ? fakeGpuLibrary() : fakeLibrary();
+}
+
+/// The driver for it; NULL on a CPU.
+inline const char *testDriver() {
+#if KERF_TEST_ON_GPU == 2
+  const char *named = std::getenv("KERF_TEST_DRIVER");
+  return named ? named : KERF_EMULATOR;
+#else
+  return kOnGpu ? KERF_FAKE_DRIVER : nullptr;
+#endif
+}
+
+/// What every attention task, or on the fake driver every kernel, is to do first; NULL: nothing.
 inline void setKernelHook(void (*hook)()) {
   if (kOnGpu)
     fakeDriver().onKernel = hook;
@@ -50,23 +66,22 @@ private:
   std::string path_;
 };
 
-/// An open model from a package. On a GPU, its variants "compute_80" and "sm_80" stand for "narrow" and "wide", which
-/// have the same attention tiles.
+/// An open model from a package. On a GPU, its variants "compute_80" and "sm_80" (or "wide_80") stand for "narrow" and
+/// "wide", which have the same attention tiles.
 class OpenModel {
 public:
   explicit OpenModel(FakePackage package = FakePackage(), std::string variant = "narrow") : weights(package.weights) {
     kerf_model_options options = {};
     options.struct_size = sizeof options;
     if (kOnGpu) {
-      package = fakeGpuPackage(std::move(package));
-      variant = variant == "wide" ? "sm_80" : "compute_80";
-      options.driver = KERF_FAKE_DRIVER;
+      package = fakeGpuPackage(std::move(package), testLibrary());
+      variant = variant != "wide" ? "compute_80" : kRunsPtx ? "wide_80" : "sm_80";
+      options.driver = testDriver();
     }
     options.variant = variant.c_str();
     package.write(folder.file("fake.kerf"));
     kerf_error error;
-    if (kerf_model_open(folder.file("fake.kerf").c_str(), kOnGpu ? &fakeGpuLibrary() : &fakeLibrary(), &options,
-                        &handle, &error) != KERF_OK)
+    if (kerf_model_open(folder.file("fake.kerf").c_str(), &testLibrary(), &options, &handle, &error) != KERF_OK)
       ADD_FAILURE() << error.message;
   }
   ~OpenModel() { kerf_model_close(handle); }
