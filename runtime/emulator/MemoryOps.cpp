@@ -14,8 +14,11 @@ using u16 = uint16_t;
 using u32 = uint32_t;
 using u64 = uint64_t;
 
+/// What lanes' addresses are added to, so that they are addresses of this process.
+u64 baseOf(const void *data) { return reinterpret_cast<u64>(data); }
+
 /// Local memory: the base of the warp's, with `addresses` moved to the lane's part; checked.
-u8 *localPlace(Warp &w, Lanes64 &addresses, unsigned bytes) {
+u64 localPlace(Warp &w, Lanes64 &addresses, unsigned bytes) {
   u64 size = w.cta->kernel.localBytes;
   forLanes(w, [&](unsigned lane) {
     if (addresses[lane] & (bytes - 1))
@@ -26,35 +29,34 @@ u8 *localPlace(Warp &w, Lanes64 &addresses, unsigned bytes) {
                 std::to_string(size));
     addresses[lane] += lane * size;
   });
-  return w.cta->local.data() + w.index * kLanes * size;
+  return baseOf(w.cta->local.data()) + w.index * kLanes * size;
 }
 
 /// Element `n` of each lane into a register.
-template <typename Element, typename Register>
-void gather(Warp &w, const Instruction &i, const u8 *base, const Lanes64 &a) {
+template <typename Element, typename Register> void gather(Warp &w, const Instruction &i, u64 base, const Lanes64 &a) {
   for (unsigned n = 0; n < i.count; ++n) {
     Register *d = w.reg<Register>(i.o[n]);
-    const u8 *from = base + n * sizeof(Element);
+    u64 from = base + n * sizeof(Element);
     forLanes(w, [&](unsigned lane) {
       Element e;
-      std::memcpy(&e, from + a[lane], sizeof e);
+      std::memcpy(&e, reinterpret_cast<const void *>(from + a[lane]), sizeof e);
       d[lane] = static_cast<Register>(e);
     });
   }
 }
 template <typename Element, typename Register>
-void scatter(Warp &w, const Instruction &i, unsigned first, u8 *base, const Lanes64 &a) {
+void scatter(Warp &w, const Instruction &i, unsigned first, u64 base, const Lanes64 &a) {
   for (unsigned n = 0; n < i.count; ++n) {
     const Register *s = w.reg<Register>(i.o[first + n]);
-    u8 *to = base + n * sizeof(Element);
+    u64 to = base + n * sizeof(Element);
     forLanes(w, [&](unsigned lane) {
       Element e = static_cast<Element>(s[lane]);
-      std::memcpy(to + a[lane], &e, sizeof e);
+      std::memcpy(reinterpret_cast<void *>(to + a[lane]), &e, sizeof e);
     });
   }
 }
 
-template <typename Register> void gatherInto(Warp &w, const Instruction &i, const u8 *base, const Lanes64 &a) {
+template <typename Register> void gatherInto(Warp &w, const Instruction &i, u64 base, const Lanes64 &a) {
   switch (i.bytes / i.count * (i.isSigned ? -1 : 1)) {
   case 1:
     return gather<u8, Register>(w, i, base, a);
@@ -80,10 +82,10 @@ void load(Warp &w, const Instruction &i) {
   Undefined undefined = {};
   Request request = {i, a, i.bytes, i.count, Kind::Read};
   bySpace(w, i.space, a, [&](Space space) {
-    const u8 *base = nullptr;
+    u64 base = 0;
     if (space == Space::Shared) {
       checkShared(w, request, undefined);
-      base = w.cta->shared.data();
+      base = baseOf(w.cta->shared.data());
     } else if (space == Space::Global) {
       checkGlobal(w, request, undefined);
     } else if (space == Space::Local) {
@@ -94,7 +96,7 @@ void load(Warp &w, const Instruction &i) {
         if (a[lane] > parameters.size() || parameters.size() - a[lane] < i.bytes)
           fault(w, CUDA_ERROR_ILLEGAL_ADDRESS, lane, "a read past the kernel's parameters");
       });
-      base = parameters.data();
+      base = baseOf(parameters.data());
     }
     if (i.registerBytes == 2)
       gatherInto<u16>(w, i, base, a);
@@ -107,7 +109,7 @@ void load(Warp &w, const Instruction &i) {
     w.mark(i.o[n], undefined[n]);
 }
 
-template <typename Register> void scatterFrom(Warp &w, const Instruction &i, u8 *base, const Lanes64 &a) {
+template <typename Register> void scatterFrom(Warp &w, const Instruction &i, u64 base, const Lanes64 &a) {
   switch (i.bytes / i.count) {
   case 1:
     return scatter<u8, Register>(w, i, 3, base, a);
@@ -128,10 +130,10 @@ void store(Warp &w, const Instruction &i) {
     undefined[n] = w.undefined(i.o[3 + n]);
   Request request = {i, a, i.bytes, i.count, Kind::Write};
   bySpace(w, i.space, a, [&](Space space) {
-    u8 *base = nullptr;
+    u64 base = 0;
     if (space == Space::Shared) {
       checkShared(w, request, undefined);
-      base = w.cta->shared.data();
+      base = baseOf(w.cta->shared.data());
     } else if (space == Space::Global) {
       checkGlobal(w, request, undefined);
     } else {
@@ -186,15 +188,17 @@ constexpr std::string_view kOperations[] = {"add", "min", "max", "inc", "dec", "
 template <typename T> T applied(Operation operation, T old, T b, T c) {
   switch (operation) {
   case Add:
-    return static_cast<T>(old + b);
+    if constexpr (std::is_integral_v<T>) // wraps
+      return static_cast<T>(static_cast<u64>(old) + static_cast<u64>(b));
+    return old + b;
   case Minimum:
     return std::min(old, b);
   case Maximum:
     return std::max(old, b);
   case Increment:
-    return old >= b ? T(0) : static_cast<T>(old + 1);
+    return old >= b ? T(0) : old + T(1);
   case Decrement:
-    return old == T(0) || old > b ? b : static_cast<T>(old - 1);
+    return old == T(0) || old > b ? b : old - T(1);
   case Exchange:
     return b;
   case CompareAndSwap:
@@ -220,10 +224,10 @@ template <typename T, bool Returns> void atomic(Warp &w, const Instruction &i) {
   Undefined undefined = {};
   Request request = {i, a, sizeof(T), 1, Kind::Atomic};
   bySpace(w, i.space, a, [&](Space space) {
-    u8 *base = nullptr;
+    u64 base = 0;
     if (space == Space::Shared) {
       checkShared(w, request, undefined);
-      base = w.cta->shared.data();
+      base = baseOf(w.cta->shared.data());
     } else if (space == Space::Global) {
       checkGlobal(w, request, undefined);
     } else {
@@ -231,10 +235,10 @@ template <typename T, bool Returns> void atomic(Warp &w, const Instruction &i) {
     }
     forLanes(w, [&](unsigned lane) {
       T value;
-      std::memcpy(&value, base + a[lane], sizeof value);
+      std::memcpy(&value, reinterpret_cast<const void *>(base + a[lane]), sizeof value);
       old[lane] = value;
       value = applied<T>(operation, value, b[lane], c[lane]);
-      std::memcpy(base + a[lane], &value, sizeof value);
+      std::memcpy(reinterpret_cast<void *>(base + a[lane]), &value, sizeof value);
     });
   });
   if (Returns) {
