@@ -62,9 +62,9 @@ LaunchAttr kerf::nvptx::emitPlain(gpu::GPUModuleOp module, llvm::StringRef name,
       Value best = kernel.greater(carried[0], score);
       for (unsigned mask = 16; mask; mask /= 2)
         best = kernel.greater(best, kernel.shuffleXor(best, mask));
-      Value shift = kernel.neg(kernel.finiteOr0(kernel.mul(best, scale)));
-      Value shrink = kernel.exp2(kernel.add(kernel.mul(carried[0], scale), shift));
-      Value weight = kernel.exp2(kernel.fma(score, scale, shift));
+      Value from = kernel.finiteOr0(best);
+      Value shrink = kernel.exp2(kernel.mul(kernel.sub(carried[0], from), scale));
+      Value weight = kernel.exp2(kernel.mul(kernel.sub(score, from), scale));
       Value total = kernel.fma(carried[1], shrink, kernel.sumLanes(weight));
       Values sums;
       for (Value sum : carried.drop_front(2))

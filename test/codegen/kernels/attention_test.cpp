@@ -1,10 +1,10 @@
 //===- attention_test.cpp - attention kernels against a scalar reference --===//
-#include "codegen/x86/Kernels.h"
+#include "codegen/nvptx/Attention.h"
 #include "test/codegen/kernels/CacheMemory.h"
 
-#include <optional>
+#include <map>
 
-using namespace kerf::x86;
+using namespace kerf::kernels;
 using namespace kerf::test;
 
 namespace {
@@ -37,8 +37,8 @@ struct Result {
 class Problem {
 public:
   Problem(const Target &target, const AttentionSpec &spec, std::vector<int64_t> lengths, unsigned seed)
-      : spec(spec), lengths(lengths), target(target), random(seed),
-        cache(target, {spec.kvHeads, spec.headDim, spec.pageSize, spec.cache}, lengths, random),
+      : spec(spec), lengths(lengths), target(target), onTensorCores(target.gpu && kerf::nvptx::onTensorCores(spec)),
+        random(seed), cache(target, {spec.kvHeads, spec.headDim, spec.pageSize, spec.cache}, lengths, random),
         kernel(target, [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); }) {
     std::normal_distribution<float> normal;
     for (size_t sequence = 0; sequence < lengths.size(); ++sequence) {
@@ -80,9 +80,14 @@ public:
     if (spec.logSumExp)
       operands.push_back(lse.data());
     const std::vector<char> before = cache.memory->bytes();
-    kernel(operands, itemCount);
+    runItems(operands, itemCount);
     EXPECT_TRUE(output.intact() && lse.intact() && cache.memory->bytes() == before);
     return {output.bytes(), lse.bytes()};
+  }
+
+  void runItems(const std::vector<void *> &operands, int64_t items) {
+    const int64_t perItem = kerf::nvptx::scratchOf(spec).coefficient[KERF_EXTENT_WORK_ITEMS];
+    kernel(operands, items, target.gpu ? perItem * items : 0);
   }
 
   /// All rows of all sequences.
@@ -113,6 +118,8 @@ public:
   /// The same kernel serves all masks of a kind.
   Mask mask;
   const Target target;
+  /// Products are those of 16-bit elements.
+  const bool onTensorCores;
   std::mt19937 random;
   Cache cache;
   Kernel kernel;
@@ -128,8 +135,11 @@ private:
     for (int64_t key = 0; key < seen; ++key) {
       double sum = 0, size = 0;
       for (int64_t d = 0; d < spec.headDim; ++d) {
-        const double product = double(queries[sequence]->get((position * spec.queryHeads + head) * spec.headDim + d)) *
-                               cache.memory->get(cache.key(cache.slot(sequence, first + key), keyHead, d));
+        float query = queries[sequence]->get((position * spec.queryHeads + head) * spec.headDim + d);
+        if (onTensorCores)
+          query = fromBits(spec.cache, toBits(spec.cache, query));
+        const double product =
+            double(query) * cache.memory->get(cache.key(cache.slot(sequence, first + key), keyHead, d));
         sum += product;
         size += std::fabs(product);
       }
@@ -145,14 +155,19 @@ private:
     // once in 16 keys at most by a factor that errs alike.
     const double scoreError = magnitude * (spec.headDim + 2) * 0x1p-24;
     const double relative = 2 * scoreError + (2 * greatestDifference(scores) + 4 + 2 * seen + seen / 4.0) * 0x1p-24;
+    // Weights, relative to that of the greatest score so far, are rounded there before they multiply values.
+    const double rounding = onTensorCores ? halfUnit(spec.cache) : 0;
     for (int64_t d = 0; d < spec.headDim; ++d) {
-      double sum = 0, size = 0;
+      double sum = 0, size = 0, small = 0;
       for (int64_t key = 0; key < seen; ++key) {
         const double value = cache.memory->get(cache.value(cache.slot(sequence, first + key), keyHead, d));
         sum += scores[key] / total * value;
         size += scores[key] / total * std::fabs(value);
+        small += std::fabs(value) / total * 0x1p-25;
       }
-      const double error = 2 * size * relative;
+      double error = 2 * size * relative + size * rounding;
+      if (onTensorCores && spec.cache == f16)
+        error += small;
       const double smallest = spec.output == f16 ? 0x1p-25 : 0x1p-126;
       ASSERT_NEAR(output.get(at + d), sum, error + (std::fabs(sum) + error) * halfUnit(spec.output) + smallest)
           << "sequence " << sequence << " position " << position << " head " << head << " feature " << d;
@@ -186,26 +201,27 @@ protected:
     for (const Mask &mask : masks) {
       SCOPED_TRACE("behind " + std::to_string(mask.behind) + " ahead " + std::to_string(mask.ahead));
       problem.mask = mask;
-      const Result whole = problem(everything, target().attentionTile());
-      problem.check(everything, whole);
-      if (HasFatalFailure())
-        return;
-      for (int64_t tile : {1, 3, 7})
-        ASSERT_EQ(problem(everything, tile), whole) << "work items of " << tile;
-      checkCuts(problem, whole);
+      known.clear();
+      // Items of one row are another kernel's on tensor cores.
+      for (int64_t tile : {target().attentionTile(), int64_t(1), int64_t(3), int64_t(7)}) {
+        const Result result = problem(everything, tile);
+        if (tile > 1 ? known.empty() : problem.onTensorCores)
+          problem.check(everything, result);
+        if (!HasFatalFailure())
+          checkBits(problem, everything, tile, result);
+        if (HasFatalFailure())
+          return;
+      }
+      checkCuts(problem);
       if (HasFatalFailure())
         return;
     }
   }
 
   /// Prompts in pieces of random length, down to decoding one by one, with other sequences beside.
-  void checkCuts(Problem &problem, const Result &whole) {
-    const AttentionSpec &spec = problem.spec;
-    const size_t outputRow = spec.queryHeads * spec.headDim * bytesOf(spec.output), lseRow = spec.queryHeads * 4;
-    std::vector<int64_t> start = {0};
-    for (int64_t length : problem.lengths)
-      start.push_back(start.back() + length);
-    for (int64_t longest : {1, 5, 40}) {
+  void checkCuts(Problem &problem) {
+    // A GPU of one CPU is slow.
+    for (int64_t longest : target().cpu ? std::vector<int64_t>{1, 5, 40} : std::vector<int64_t>{12, 40}) {
       std::vector<int64_t> done(problem.lengths.size());
       for (bool more = true; more;) {
         more = false;
@@ -219,20 +235,30 @@ protected:
           more |= count < left;
         }
         std::shuffle(parts.begin(), parts.end(), problem.random);
-        const Result step = problem(parts, target().attentionTile());
-        size_t row = 0;
-        for (const Part &part : parts) {
-          const size_t from = start[part.sequence] + part.first;
-          ASSERT_TRUE(std::equal(&step.output[row * outputRow], &step.output[row * outputRow] + part.count * outputRow,
-                                 &whole.output[from * outputRow]))
-              << "sequence " << part.sequence << " rows " << part.first << " on, steps of up to " << longest;
-          ASSERT_TRUE(!spec.logSumExp ||
-                      std::equal(&step.lse[row * lseRow], &step.lse[row * lseRow] + part.count * lseRow,
-                                 &whole.lse[from * lseRow]));
-          row += part.count;
-        }
+        checkBits(problem, parts, target().attentionTile(), problem(parts, target().attentionTile()));
+        if (HasFatalFailure())
+          return;
       }
     }
+  }
+
+  /// The bits of each row that was seen: by sequence, position, and whether its item had but one row where that counts.
+  std::map<std::tuple<int32_t, int64_t, bool>, std::vector<char>> known;
+
+  void checkBits(const Problem &problem, const std::vector<Part> &parts, int64_t tile, const Result &result) {
+    const AttentionSpec &spec = problem.spec;
+    const size_t outputRow = spec.queryHeads * spec.headDim * bytesOf(spec.output);
+    const size_t lseRow = spec.logSumExp ? spec.queryHeads * 4 : 0;
+    size_t row = 0;
+    for (const Part &part : parts)
+      for (int64_t i = 0; i < part.count; ++i, ++row) {
+        const bool single = problem.onTensorCores && std::min(tile, part.count - i / tile * tile) == 1;
+        std::vector<char> bits(&result.output[row * outputRow], &result.output[row * outputRow] + outputRow);
+        bits.insert(bits.end(), result.lse.begin() + row * lseRow, result.lse.begin() + (row + 1) * lseRow);
+        auto [at, isNew] = known.try_emplace({part.sequence, part.first + i, single}, bits);
+        ASSERT_EQ(at->second, bits) << "sequence " << part.sequence << " position " << part.first + i
+                                    << ", items of up to " << tile;
+      }
   }
 };
 
@@ -250,6 +276,55 @@ TEST_P(Attention, Elements) {
   for (Element cache : {f32, bf16, f16})
     for (auto [queries, output] : {std::pair(f32, f32), {f32, bf16}, {bf16, bf16}, {f16, f16}})
       check({6, 2, 24, 16, queries, cache, output, 0.2, true}, {33, 5});
+}
+
+// Operands of tensor cores on GPUs, whole and with every remainder, for tiles and pages that sequences cross.
+TEST_P(Attention, HeadDimsOf16Bits) {
+  for (auto [headDim, cache] : {std::pair(16, bf16),
+                                {32, f16},
+                                {48, bf16},
+                                {64, bf16},
+                                {80, f16},
+                                {96, bf16},
+                                {112, bf16},
+                                {128, bf16},
+                                {144, f16},
+                                {176, bf16},
+                                {192, bf16},
+                                {240, bf16},
+                                {256, f16}})
+    check({2, 1, headDim, headDim % 64 ? 16 : 64, cache, cache, f32, 1 / std::sqrt(double(headDim)), true}, {67, 18});
+}
+
+TEST_P(Attention, GroupsOf16Bits) {
+  for (auto [queryHeads, kvHeads] : {std::pair(3, 3), {9, 3}, {5, 1}, {8, 1}, {9, 1}, {34, 2}})
+    check({queryHeads, kvHeads, 16, 32, f32, bf16, bf16, 0.25, true}, {37, 1, 70});
+}
+
+TEST_P(Attention, ElementsOf16Bits) {
+  for (Element cache : {bf16, f16})
+    for (auto [queries, output] : {std::pair(f32, f32), {f32, bf16}, {bf16, bf16}, {f16, f16}})
+      check({6, 2, 48, 16, queries, cache, output, 0.2, false}, {33, 5});
+}
+
+// Pieces of decoding: one, a few of 256 keys, and as many as there may be, of more keys.
+TEST_P(Attention, LongRows) {
+  for (int64_t headDim : {16, 80}) {
+    AttentionSpec spec{3, 1, headDim, 32, f32, bf16, f32, 0.25, true};
+    const std::vector<int64_t> lengths = {255, 4500, 257, 1100};
+    for (const Mask &mask : {Mask(), Mask{700, 0}}) {
+      spec.behind = mask.behind != KERF_UNBOUNDED;
+      Problem problem(target(), spec, lengths, headDim);
+      problem.mask = mask;
+      std::vector<Part> ends;
+      for (size_t sequence = 0; sequence < lengths.size(); ++sequence)
+        for (int64_t back : {1, 45})
+          ends.push_back({int32_t(sequence), lengths[sequence] - back, 1});
+      problem.check(ends, problem(ends, 1));
+      if (HasFatalFailure())
+        return;
+    }
+  }
 }
 
 TEST_P(Attention, PageBoundaries) {
@@ -271,14 +346,17 @@ TEST_P(Attention, Windows) {
 TEST_P(Attention, Bidirectional) {
   const std::vector<Mask> all = {{KERF_UNBOUNDED, KERF_UNBOUNDED}};
   for (int64_t page : {16, 64})
-    check({4, 2, 16, page, f32, f32, f32, 0.25, true}, {1, 15, 16, 17, 63, 64, 65, 130}, all);
+    for (Element cache : {f32, bf16})
+      check({4, 2, 16, page, f32, cache, f32, 0.25, true}, {1, 15, 16, 17, 63, 64, 65, 130}, all);
   check({6, 1, 20, 16, bf16, bf16, bf16, 0.25, false}, {40, 7}, all);
 }
 
 TEST_P(Attention, WindowsToBothSides) {
-  const AttentionSpec spec{6, 2, 16, 32, f32, f32, f32, 0.25, true};
-  check(spec, {1, 40, 64, 131}, {{1, 1}, {3, 20}, {17, 16}, {64, 64}});
-  check(spec, {1, 40, 64, 131}, {{KERF_UNBOUNDED, 5}});
+  for (Element cache : {f32, bf16}) {
+    const AttentionSpec spec{6, 2, 16, 32, f32, cache, f32, 0.25, true};
+    check(spec, {1, 40, 64, 131}, {{1, 1}, {3, 20}, {17, 16}, {64, 64}});
+    check(spec, {1, 40, 64, 131}, {{KERF_UNBOUNDED, 5}});
+  }
 }
 
 TEST_P(Attention, EmptyStep) {
@@ -296,7 +374,8 @@ TEST_P(Attention, RandomShapes) {
     for (int64_t &length : lengths)
       length = any(1, 150);
     const Mask masks[] = {{}, {int32_t(any(1, 120)), 0}, {KERF_UNBOUNDED, KERF_UNBOUNDED}};
-    const AttentionSpec spec{kvHeads * any(1, 7), kvHeads, 2 * any(1, 50), 16 * any(1, 6), f32, cache, f32, 0.3,
+    const int64_t headDim = round % 2 ? 2 * any(1, 50) : 16 * any(1, 8);
+    const AttentionSpec spec{kvHeads * any(1, 7), kvHeads, headDim, 16 * any(1, 6), f32, cache, f32, 0.3,
                              bool(any(0, 1))};
     check(spec, lengths, {masks[round % 3]});
   }
@@ -327,20 +406,23 @@ TEST_P(Attention, LaterRowsDoNotLeak) {
 
 // Keys and values that lie behind every window, however bad, leave all rows alone.
 TEST_P(Attention, EarlierKeysDoNotLeak) {
-  AttentionSpec spec{6, 2, 16, 16, f32, f32, f32, 0.25, true};
-  spec.behind = true;
-  // Ever shorter windows, so that what spoils one lies behind the next one too.
-  Problem problem(target(), spec, {150}, 4);
-  for (int32_t behind : {64, 20, 9, 1}) {
-    problem.mask = {behind, 0};
-    const Result clean = problem({{0, 75, 75}}, 16);
-    for (int64_t position = 0; position < 76 - behind; ++position)
-      for (int64_t head = 0; head < 2; ++head)
-        for (int64_t d = 0; d < 16; ++d) {
-          problem.cache.memory->set(problem.cache.key(problem.cache.slot(0, position), head, d), NAN);
-          problem.cache.memory->set(problem.cache.value(problem.cache.slot(0, position), head, d), NAN);
-        }
-    ASSERT_EQ(problem({{0, 75, 75}}, 16), clean) << behind;
+  for (Element cache : {f32, bf16}) {
+    AttentionSpec spec{6, 2, 16, 16, f32, cache, f32, 0.25, true};
+    spec.behind = true;
+    // Ever shorter windows, so that what spoils one lies behind the next one too.
+    Problem problem(target(), spec, {150}, 4);
+    for (int32_t behind : {64, 20, 9, 1}) {
+      problem.mask = {behind, 0};
+      const std::vector<Part> parts = {{0, 75, 73}, {0, 149, 1}};
+      const Result clean = problem(parts, 16);
+      for (int64_t position = 0; position < 76 - behind; ++position)
+        for (int64_t head = 0; head < 2; ++head)
+          for (int64_t d = 0; d < 16; ++d) {
+            problem.cache.memory->set(problem.cache.key(problem.cache.slot(0, position), head, d), NAN);
+            problem.cache.memory->set(problem.cache.value(problem.cache.slot(0, position), head, d), NAN);
+          }
+      ASSERT_EQ(problem(parts, 16), clean) << behind;
+    }
   }
 }
 
@@ -350,9 +432,9 @@ TEST_P(Attention, BlindRowsAreZero) {
   queries.fill(problem.random);
   // The first of two rows stands before the first key.
   Integers items({0, 2, 0, -1, 0, 1, KERF_UNBOUNDED, 0}), begin(problem.cache.begin), pages(problem.cache.pages);
-  problem.kernel({queries.data(), items.data(), begin.data(), pages.data(), problem.cache.memory->data(), output.data(),
-                  lse.data()},
-                 1);
+  problem.runItems({queries.data(), items.data(), begin.data(), pages.data(), problem.cache.memory->data(),
+                    output.data(), lse.data()},
+                   1);
   for (int i = 0; i < 24; ++i)
     EXPECT_EQ(output.get(i), 0);
   for (int i = 0; i < 3; ++i)
@@ -384,15 +466,15 @@ TEST_P(Attention, MergeOfHalvesIsTheWhole) {
   const Result whole = problem({{0, 95, 1}}, 1);
   Tensor query(f32, columns), outputs(f32, 2 * columns), lses(f32, 2 * queryHeads);
   query.copy(*problem.queries[0], 95 * columns, columns);
-  Integers items({0, 1, 0, 47}), pages(problem.cache.pages);
+  Integers items({0, 1, 0, 47, 0, 48, KERF_UNBOUNDED, 0}), pages(problem.cache.pages);
   std::vector<std::unique_ptr<Tensor>> parts, partLses;
   for (int32_t half : {0, 1}) {
     Integers begin({half * 3, half * 3 + 3});
     parts.push_back(std::make_unique<Tensor>(f32, columns));
     partLses.push_back(std::make_unique<Tensor>(f32, queryHeads));
-    problem.kernel({query.data(), items.data(), begin.data(), pages.data(), problem.cache.memory->data(),
-                    parts.back()->data(), partLses.back()->data()},
-                   1);
+    problem.runItems({query.data(), items.data(), begin.data(), pages.data(), problem.cache.memory->data(),
+                      parts.back()->data(), partLses.back()->data()},
+                     1);
   }
   Kernel merge(target(), [&](auto module, auto &v, auto name) {
     return emitKernel(module, v, name, AttentionMergeSpec{columns, queryHeads, f32, f32});
@@ -452,6 +534,6 @@ TEST_P(Attention, Merge) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, Attention, testing::ValuesIn(kerf::test::variantNames()),
+INSTANTIATE_TEST_SUITE_P(Targets, Attention, testing::ValuesIn(kerf::test::targetNames()),
                          [](const auto &info) { return std::string(info.param); });
 } // namespace
