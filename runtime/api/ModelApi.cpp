@@ -76,6 +76,7 @@ kerf_code kerf_model_get_info(const kerf_model *model, kerf_model_info *info, ke
     value.compiler_version = manifest.compiler_version()->c_str();
     value.compiler_flags = textOr(manifest.compiler_flags(), "");
     value.variant = m.device().variant();
+    value.device = m.device().name().c_str();
     value.chat_template = textOr(manifest.chat_template(), "");
     value.vocabulary = manifest.vocabulary();
     value.context = manifest.context();

@@ -55,6 +55,7 @@ public:
       : package_(package), library_(library),
         variant_(variantsOf(library)[chooseVariant(library, forced, cpuFeatures())]) {}
 
+  const std::string &name() const override { return name_; }
   const char *variant() const override { return variant_.name; }
   uint32_t attentionTile() const override { return variant_.attention_tile; }
   uint64_t kernelStack() const override {
@@ -74,6 +75,7 @@ private:
   const Package &package_;
   const kerf_library &library_;
   const kerf_variant &variant_;
+  const std::string name_ = cpuName();
 };
 
 } // namespace

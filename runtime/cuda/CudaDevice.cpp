@@ -119,6 +119,7 @@ void CudaDevice::upload(const rt::Package &package, const kerf_model_options &op
         fail(KERF_CANCELLED, "the upload of weights was cancelled");
       }
     }
+    package.release(index); // so that the host never holds them all
   }
   driver.call(driver.cuStreamSynchronize, "the upload of weights", stream.get());
 }

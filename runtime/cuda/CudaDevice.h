@@ -24,6 +24,7 @@ public:
   /// See makeCudaDevice.
   CudaDevice(const rt::Package &package, const kerf_library &library, const kerf_model_options &options);
 
+  const std::string &name() const override { return gpu_.name(); }
   const char *variant() const override { return variant_.name; }
   uint32_t attentionTile() const override { return variant_.attention_tile; }
   uint64_t kernelStack() const override { return 0; }

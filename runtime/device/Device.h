@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 
 namespace kerf::rt {
 
@@ -111,6 +112,8 @@ public:
 class Device {
 public:
   virtual ~Device() = default;
+  /// What the CPU or GPU calls itself.
+  virtual const std::string &name() const = 0;
   /// Name of the variant in use.
   virtual const char *variant() const = 0;
   /// Most rows in one of its work items.

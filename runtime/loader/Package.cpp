@@ -279,6 +279,12 @@ void Package::verifyWeights() const {
   }
 }
 
+void Package::release(uint32_t index) const {
+  const schema::Weight &weight = *manifest_->weights()->Get(index);
+  if (weight.size())
+    file_.wontNeed(weight.offset(), weight.size());
+}
+
 void Package::readAhead() const {
   if (file_.size() > manifestBytes_)
     file_.willNeed(manifestBytes_, file_.size() - manifestBytes_);

@@ -32,6 +32,8 @@ public:
   void verifyWeights() const;
   /// Asks the system to read the weights ahead.
   void readAhead() const;
+  /// Gives back the memory that a weight takes now, where it is not read again soon.
+  void release(uint32_t index) const;
 
 private:
   MappedFile file_;

@@ -118,6 +118,11 @@ void MappedFile::willNeed(uint64_t offset, uint64_t size) const {
   madvise(const_cast<uint8_t *>(data_) + begin, size + (offset - begin), MADV_WILLNEED);
 }
 
+void MappedFile::wontNeed(uint64_t offset, uint64_t size) const {
+  const uint64_t begin = offset / pageBytes() * pageBytes();
+  madvise(const_cast<uint8_t *>(data_) + begin, size + (offset - begin), MADV_DONTNEED);
+}
+
 uint64_t availableMemory(const std::string &root) {
   uint64_t least = UINT64_MAX;
   if (const uint64_t kib = readField(root + "/proc/meminfo", "MemAvailable:"))

@@ -53,6 +53,8 @@ public:
   const std::string &path() const { return path_; }
   /// Asks the system to read ahead.
   void willNeed(uint64_t offset, uint64_t size) const;
+  /// Gives back the memory that holds these bytes now; who reads them again gets them from the file.
+  void wontNeed(uint64_t offset, uint64_t size) const;
 
 private:
   std::string path_;

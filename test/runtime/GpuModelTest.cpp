@@ -82,6 +82,11 @@ TEST_F(GpuModelTest, ChoosesVariant) {
 TEST_F(GpuModelTest, Info) {
   kerf_model *model = nullptr;
   ASSERT_EQ(open(&model), KERF_OK) << error.message;
+  kerf_model_info info = {};
+  info.struct_size = sizeof info;
+  ASSERT_EQ(kerf_model_get_info(model, &info, nullptr), KERF_OK);
+  EXPECT_STREQ(info.device, "Fake GPU");
+  EXPECT_EQ(info.variant_count, 4u);
   EXPECT_STREQ(kerf_model_variant(model, 3), "sm_90");
   EXPECT_EQ(kerf_model_variant(model, 4), nullptr);
   const int runs[] = {1, 1, 1, 0, 0};

@@ -51,6 +51,17 @@ TEST_F(GpuToolsTest, Bench) {
     EXPECT_TRUE(contains(output.out, part)) << part << "\n" << output.out;
 }
 
+TEST_F(GpuToolsTest, SaysOnWhat) {
+  const std::string log = folder.file("log");
+  const Output output =
+      run(KERF_BENCH, gpu + " --prompt-tokens 4 --gen-tokens 1 --repeat 1 --json --log-jsonl " + log + driver);
+  EXPECT_TRUE(contains(output.out, "\"device\": \"Fake GPU\"")) << output.out << output.err;
+  const std::string events = readFile(log);
+  for (const char *part :
+       {"\"device\": \"Fake GPU\"", "\"planned_device_bytes\": 12582912", "weights to the GPU: 0 of 0 MiB"})
+    EXPECT_TRUE(contains(events, part)) << part << "\n" << events;
+}
+
 // The two devices' logits are compared as those of any two models.
 TEST_F(GpuToolsTest, Compare) {
   writeFile(folder.file("text"), "some text of some length");
@@ -73,6 +84,13 @@ TEST_F(GpuToolsTest, Inspect) {
   for (const char *part : {"\"device_bytes\"", "\"image\": \"PTX\"", "\"function\": \"project_first\"",
                            "\"shared_bytes\": 65536", "\"condition\": \"items of one row\""})
     EXPECT_TRUE(contains(output.out, part)) << part << "\n" << output.out;
+  output = run(KERF_INSPECT, gpu + driver);
+  EXPECT_TRUE(contains(output.out, "on 'Fake GPU' of compute capability 8.6, driver 12.4: 1.00 GiB (1073741824 bytes) "
+                                   "free"))
+      << output.out << output.err;
+  output = run(KERF_INSPECT, gpu + " --json" + driver);
+  EXPECT_EQ(numberOf(output.out, "free_bytes"), double(1 << 30)) << output.out;
+  expectRefused(KERF_INSPECT, gpu + " --device 4" + driver, 1, "device must be 0 to 0, got 4");
   output = run(KERF_INSPECT, package + " --kernels");
   for (const char *part : {"kernels of 'narrow'", "kernels of 'never'", "attend", "512"})
     EXPECT_TRUE(contains(output.out, part)) << part << "\n" << output.out;

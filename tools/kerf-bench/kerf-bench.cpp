@@ -217,6 +217,7 @@ void writePhase(JsonWriter &json, const char *name, const Phase &phase) {
 void writeFields(JsonWriter &json, const kerf_model_info &info, const Options &options, const std::vector<Run> &runs) {
   json.value("model", info.name);
   json.value("variant", info.variant);
+  json.value("device", info.device);
   json.value("weight_bytes", info.weight_bytes);
   json.value("prompt_tokens", options.promptTokens);
   json.value("gen_tokens", options.genTokens);

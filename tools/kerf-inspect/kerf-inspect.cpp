@@ -1,5 +1,7 @@
 // kerf-inspect: shows what is in a package: manifest, memory, certificate, weights, provenance. Needs no library beside
 // it but for --kernels, and runs none of its kernels.
+#include "runtime/cuda/Gpu.h"
+#include "runtime/cuda/Variant.h"
 #include "runtime/loader/Certificate.h"
 #include "runtime/loader/Package.h"
 #include "runtime/support/Error.h"
@@ -26,6 +28,8 @@ struct Options {
   std::string path;
   kerf_plan_options ceilings = {};
   uint32_t threads = 0;
+  std::string driver;
+  std::optional<uint32_t> device;
   bool weights = false, slots = false, plan = false, kernels = false, verify = false, json = false;
 };
 
@@ -49,6 +53,8 @@ struct Report {
     report = evaluateCertificate(terms, resolveCeilings(terms, options.threads, options.ceilings));
     if (options.kernels)
       kernels.emplace(package);
+    if (options.device || !options.driver.empty())
+      gpu.emplace(kerf::cuda::Driver::open(options.driver.c_str()), options.device.value_or(0));
     for (const schema::Weight *weight : *manifest().weights()) {
       FormatSum &sum = formats[{weight->format()->str(), weight->layout()->str()}];
       ++sum.count;
@@ -72,6 +78,7 @@ struct Report {
   CertificateTerms terms;
   kerf_plan_report report;
   std::optional<kerf::tools::Kernels> kernels;
+  std::optional<kerf::cuda::Gpu> gpu;
   std::map<FormatKey, FormatSum> formats;
 };
 
@@ -220,6 +227,14 @@ void printCertificate(const Report &r, const Options &options) {
     return;
   std::printf("\nof the GPU's memory, in blocks of %s\n", formatBytes(kDeviceBlock).c_str());
   printTerms(deviceTerms(c), c.device);
+}
+
+// The GPU that was asked for, beside what the model needs of one.
+void printGpu(const Report &r) {
+  const kerf::cuda::Driver &driver = r.gpu->driver();
+  std::printf("  on '%s' of compute capability %s, driver %s: %s free\n", printable(r.gpu->name()).c_str(),
+              kerf::cuda::architectureText(r.gpu->architecture()).c_str(),
+              kerf::cuda::versionText(driver.version()).c_str(), formatBytes(r.gpu->freeMemory()).c_str());
 }
 
 void printWeights(const Report &r, const Options &options) {
@@ -374,6 +389,14 @@ void writeFields(JsonWriter &json, const Report &r, const Options &options) {
     for (const schema::KeyValue *source : *m.source_hashes())
       json.value(source->key()->c_str(), source->value()->c_str());
   json.endObject();
+  if (r.gpu) {
+    json.beginObject("gpu");
+    json.value("name", r.gpu->name());
+    json.value("architecture", r.gpu->architecture());
+    json.value("driver", kerf::cuda::versionText(r.gpu->driver().version()));
+    json.value("free_bytes", r.gpu->freeMemory());
+    json.endObject();
+  }
   if (r.kernels)
     r.kernels->write(json);
   if (options.plan)
@@ -391,6 +414,8 @@ void inspect(const Options &options) {
       [&] {
         printManifest(report);
         printCertificate(report, options);
+        if (report.gpu)
+          printGpu(report);
         printWeights(report, options);
         if (report.kernels)
           report.kernels->print();
@@ -413,6 +438,9 @@ int main(int argc, char **argv) {
   app.add_option("-R,--max-logit-rows", options.ceilings.max_logit_rows, "Ceiling of the certificate; 0: sequences");
   app.add_option("--kv-pages", options.ceilings.kv_pages, "KV pages of a group; 0: enough for all");
   app.add_option("-j,--threads", options.threads, "Threads of the certificate; 0: all usable");
+  app.add_option("--device", options.device, "Show this GPU beside the certificate");
+  app.add_option("--driver", options.driver, "CUDA driver to load for it; default: KERF_CUDA_DRIVER, else libcuda.so.1")
+      ->type_name("FILE");
   app.add_flag("--weights", options.weights, "List every weight with its sources");
   app.add_flag("--slots", options.slots, "List every slot of the arena");
   app.add_flag("--kernels", options.kernels, "List every kernel of the library beside the package");

@@ -12,6 +12,7 @@ void logOpened(const std::string &path, const kerf_model_info &info) {
     json.value("model", info.name);
     json.value("architecture", info.architecture);
     json.value("variant", info.variant);
+    json.value("device", info.device);
     json.value("weight_bytes", info.weight_bytes);
   });
 }

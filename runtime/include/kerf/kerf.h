@@ -132,6 +132,7 @@ typedef struct kerf_model_info {
   const uint8_t *build_id;        ///< 32 bytes
   uint32_t generates;             ///< nonzero: it gives logits, for kerf_context_step and kerf_generate
   uint32_t vector;                ///< columns of the vectors that kerf_context_embed gives; 0: it gives none
+  const char *device;             ///< name of the CPU or GPU that it runs on
 } kerf_model_info;
 
 /// Fills in `*info` up to its struct_size. KERF_BAD_ARGUMENT when that is no known size. Any thread.
