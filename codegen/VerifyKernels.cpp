@@ -5,6 +5,7 @@
 #include "codegen/package/Weights.h"
 #include "codegen/reference/Model.h"
 #include "codegen/x86/Jit.h"
+#include "codegen/package/LibraryTable.h"
 #include "codegen/x86/Library.h"
 #include "codegen/x86/StepRunner.h"
 #include "codegen/x86/Variant.h"
@@ -57,7 +58,7 @@ public:
     auto objects = x86::getObjects(module);
     if (!objects)
       return objects.takeError();
-    auto compiled = x86::compileLibraryTable(module, /*buildId=*/{}, bytes);
+    auto compiled = compileLibraryTable(module, /*buildId=*/{}, bytes);
     if (!compiled)
       return compiled.takeError();
     objects->push_back(std::move(*compiled));

@@ -1,4 +1,6 @@
 #include "tools/RegisterAll.h"
+#include "codegen/nvptx/Lower.h"
+#include "codegen/nvptx/Passes.h"
 #include "codegen/reference/Passes.h"
 #include "codegen/x86/Passes.h"
 #include "dialects/analysis/Passes.h"
@@ -26,12 +28,13 @@ using namespace mlir;
 
 void kerf::registerDialects(DialectRegistry &registry) {
   registry.insert<KerfDialect, affine::AffineDialect, arith::ArithDialect, bufferization::BufferizationDialect,
-                  cf::ControlFlowDialect, func::FuncDialect, linalg::LinalgDialect, LLVM::LLVMDialect,
-                  math::MathDialect, memref::MemRefDialect, scf::SCFDialect, tensor::TensorDialect,
+                  cf::ControlFlowDialect, func::FuncDialect, gpu::GPUDialect, linalg::LinalgDialect, LLVM::LLVMDialect,
+                  math::MathDialect, memref::MemRefDialect, NVVM::NVVMDialect, scf::SCFDialect, tensor::TensorDialect,
                   transform::TransformDialect, vector::VectorDialect, x86vector::X86VectorDialect>();
   linalg::registerTransformDialectExtension(registry);
   tensor::registerTransformDialectExtension(registry);
   transform::registerLoopExtension(registry);
+  nvptx::registerLowering(registry);
 }
 
 void kerf::registerPasses() {
@@ -41,6 +44,8 @@ void kerf::registerPasses() {
   registerKerfReferencePasses();
   x86::registerKerfX86Passes();
   x86::registerPipelines();
+  nvptx::registerKerfNvptxPasses();
+  nvptx::registerPipelines();
   mlir::registerTransformsPasses();
   transform::registerTransformPasses();
 }

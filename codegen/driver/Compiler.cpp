@@ -3,7 +3,10 @@
 #include "codegen/driver/Diagnostics.h"
 #include "codegen/driver/KernelDump.h"
 #include "codegen/driver/Outputs.h"
+#include "codegen/nvptx/Passes.h"
+#include "codegen/nvptx/Variant.h"
 #include "codegen/package/Header.h"
+#include "codegen/package/LibraryTable.h"
 #include "codegen/package/Package.h"
 #include "codegen/package/Weights.h"
 #include "codegen/reference/ReferenceEvaluator.h"
@@ -12,6 +15,7 @@
 #include "codegen/x86/Variant.h"
 #include "dialects/import/Checkpoint.h"
 #include "dialects/import/IrText.h"
+#include "dialects/kerf/KerfPrograms.h"
 #include "kerf/names.h"
 #include "passes/Passes.h"
 
@@ -61,6 +65,24 @@ LogicalResult Compiler::checkOptions() {
       known += (Twine(" ") + variant.name).str();
     return fail("--variants must be among" + known + ", got '" + name + "'");
   }
+  for (const std::string &name : options.gpus) {
+    const nvptx::Variant *variant = nvptx::findVariant(name);
+    if (variant && variant->cubin)
+      continue;
+    std::string known;
+    for (const nvptx::Variant &variant : nvptx::variants())
+      if (variant.cubin)
+        known += (Twine(" ") + variant.name).str();
+    return fail("--target must be x86-64 or GPUs among" + known + ", got '" + name + "'");
+  }
+  if (!options.gpus.empty() && !options.variants.empty())
+    return fail("--variants are those of a CPU, but the target is a GPU: leave one of them out");
+  if (!options.gpus.empty() && options.from && *options.from > Phase::Memory)
+    return fail("--target chooses what the kernels phase writes: resume from import, optimize or memory, got " +
+                getPhaseName(*options.from));
+  if (!options.gpus.empty() && (options.verifyNumerics || !options.kernelDirectory.empty()))
+    return fail("--verify-numerics and --dump-kernels-to run and write kernels of this machine's CPU: compile for "
+                "x86-64 to use them");
   // Not after minutes of work.
   if (options.to == Phase::Package)
     if (llvm::Error error = Outputs::check(getOutputDirectory()))
@@ -86,6 +108,14 @@ LogicalResult Compiler::run() {
       {Phase::Kernels,
        [&] {
          return runPasses(Phase::Kernels, [&](PassManager &pm) {
+           if (isGpu()) {
+             nvptx::KernelsPhaseOptions kernels;
+             // Beside what was asked for, PTX for devices to come.
+             for (const nvptx::Variant &variant : nvptx::variants())
+               if (!variant.cubin || llvm::is_contained(options.gpus, variant.name))
+                 kernels.variants.push_back(variant.name);
+             return nvptx::buildKernelsPhase(pm, kernels);
+           }
            x86::KernelsPhaseOptions kernels;
            // In ascending order, each once, however they were given.
            for (const x86::Variant &variant : x86::variants())
@@ -94,7 +124,7 @@ LogicalResult Compiler::run() {
            x86::buildKernelsPhase(pm, kernels);
          });
        }},
-      {Phase::LLVM, [&] { return runPasses(Phase::LLVM, x86::buildLLVMPhase); }},
+      {Phase::LLVM, [&] { return runPasses(Phase::LLVM, isGpu() ? nvptx::buildLLVMPhase : x86::buildLLVMPhase); }},
       {Phase::Object, [&] { return runObjects(); }},
       {Phase::Package, [&] { return runPackage(); }},
   };
@@ -181,7 +211,19 @@ LogicalResult Compiler::runPasses(Phase phase, llvm::function_ref<void(PassManag
   return success();
 }
 
+bool Compiler::isGpu() { return !options.gpus.empty() || (module && isForGpu(*module)); }
+
 LogicalResult Compiler::runObjects() {
+  if (isGpu()) {
+    const std::optional<std::string> ptxas = nvptx::findPtxas(options.ptxas);
+    if (!ptxas)
+      progress.note("no ptxas on PATH: the library has PTX only, which the driver assembles when a model is opened; "
+                    "install the CUDA toolkit or name one with --ptxas");
+    if (llvm::Error error = nvptx::compileVariants(*module, ptxas.value_or(""), options.threads,
+                                                   options.dumpDirectory.empty() ? nullptr : &imageListings))
+      return fail(std::move(error));
+    return success();
+  }
   if (llvm::Error error =
           x86::compileVariants(*module, options.threads, options.dumpDirectory.empty() ? nullptr : &listings))
     return fail(std::move(error));
@@ -219,8 +261,11 @@ static std::string describeFlags(ModuleOp module) {
       if (dispatch.getOrigin() == "normalize")
         flags += " --normalize";
     }
-  StringRef separator = " --variants=";
+  StringRef separator = isForGpu(module) ? " --target=" : " --variants=";
   for (auto variant : module.getOps<VariantOp>()) {
+    // PTX comes with any GPU.
+    if (variant.getSymName() == "compute_80")
+      continue;
     flags += (separator + variant.getSymName()).str();
     separator = ",";
   }
@@ -238,9 +283,9 @@ LogicalResult Compiler::runPackage() {
   input.checkpoint = &*checkpoint;
   input.compilerVersion = getCompilerVersion().str();
   input.compilerFlags = describeFlags(*module);
-  input.target = "x86-64";
+  input.target = isGpu() ? "nvptx64" : "x86-64";
   input.threads = options.threads;
-  input.pageBytes = x86::getPageBytes;
+  input.pageBytes = getPageBytes;
   if (auto groups = module->getOps<KvGroupOp>(); !groups.empty())
     input.computeType = (*groups.begin()).getElement();
   auto objects = x86::getObjects(*module);
@@ -255,9 +300,12 @@ LogicalResult Compiler::runPackage() {
   std::vector<uint64_t> weightBytes;
   for (auto weight : module->getOps<WeightOp>())
     weightBytes.push_back(packedBytes(weight));
-  auto table = x86::compileLibraryTable(*module, input.buildId, weightBytes);
+  auto table = compileLibraryTable(*module, input.buildId, weightBytes);
   if (!table)
     return fail(table.takeError());
+  // Images of GPUs are part of the table.
+  if (isGpu())
+    objects->clear();
   objects->push_back(std::move(*table));
 
   // All three are written under temporary names and get their own names once all are whole.
@@ -297,20 +345,40 @@ LogicalResult Compiler::dump(Phase phase) {
     return failure();
   if (phase != Phase::Object)
     return success();
+  return dumpObjects(stem);
+}
+
+LogicalResult Compiler::dumpObjects(StringRef stem) {
   auto objects = x86::getObjects(*module);
   if (!objects)
     return fail(objects.takeError());
-  for (auto [object, listing] : llvm::zip_equal(*objects, listings)) {
-    const std::pair<StringRef, StringRef> texts[] = {{".ll", listing.llvmIR},
-                                                     {".opt.ll", listing.optimizedIR},
-                                                     {".s", listing.assembly},
-                                                     {".o", StringRef(object.bytes.data(), object.bytes.size())}};
+  auto write = [&](StringRef name, ArrayRef<std::pair<StringRef, StringRef>> texts) -> LogicalResult {
     for (auto [suffix, text] : texts) {
-      path = options.dumpDirectory;
-      llvm::sys::path::append(path, stem + "-" + object.name + suffix);
-      if (failed(writeFile(path, [&](llvm::raw_ostream &os) { os << text; })))
+      llvm::SmallString<128> path(options.dumpDirectory);
+      llvm::sys::path::append(path, stem + "-" + name + suffix);
+      if (!text.empty() && failed(writeFile(path, [&](llvm::raw_ostream &os) { os << text; })))
         return failure();
     }
+    return success();
+  };
+  for (auto [index, object] : llvm::enumerate(*objects)) {
+    StringRef bytes(object.bytes.data(), object.bytes.size());
+    if (isGpu()) {
+      const nvptx::ImageListing &listing = imageListings[index];
+      const bool cubin = nvptx::findVariant(object.name)->cubin;
+      if (failed(write(object.name, {{".ll", listing.code.llvmIR},
+                                     {".opt.ll", listing.code.optimizedIR},
+                                     {".ptx", listing.ptx},
+                                     {".cubin", cubin ? bytes : ""},
+                                     {".ptxas.txt", listing.report}})))
+        return failure();
+      continue;
+    }
+    const x86::Listing &listing = listings[index];
+    if (failed(write(
+            object.name,
+            {{".ll", listing.llvmIR}, {".opt.ll", listing.optimizedIR}, {".s", listing.assembly}, {".o", bytes}})))
+      return failure();
   }
   return success();
 }
@@ -370,7 +438,7 @@ PhaseSummary Compiler::summarize(Phase phase) {
   case Phase::Kernels: {
     int64_t dispatches = 0, kernels = 0, variants = count(module->getOps<VariantOp>());
     module->walk([&](DispatchOp) { ++dispatches; });
-    module->walk([&](KernelOp) { ++kernels; });
+    module->walk([&](Operation *op) { kernels += isa<KernelOp, GpuKernelOp>(op); });
     kernels /= std::max<int64_t>(variants, 1);
     return {llvm::formatv("{0} dispatches of {1} kernels, {2} variants", dispatches, kernels, variants),
             {{"dispatches", dispatches}, {"kernels", kernels}, {"variants", variants}}};

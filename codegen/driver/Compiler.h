@@ -4,6 +4,7 @@
 
 #include "codegen/driver/Phases.h"
 #include "codegen/driver/Progress.h"
+#include "codegen/nvptx/Images.h"
 #include "codegen/x86/Library.h"
 #include "dialects/import/Checkpoint.h"
 #include "dialects/import/Import.h"
@@ -43,6 +44,10 @@ struct CompileOptions {
   bool fuse = true;
   /// CPU variants, in ascending order; all if empty.
   std::vector<std::string> variants;
+  /// GPU variants to compile for in place of CPUs, beside PTX for those to come; none: for CPUs.
+  std::vector<std::string> gpus;
+  /// The assembler for GPUs; empty: ptxas on PATH.
+  std::string ptxas;
   /// Threads for packing and code generation, at least 1.
   unsigned threads = 1;
   /// Run the model on the reference path before and after each pass of the optimize and memory phases, and compare the
@@ -72,6 +77,7 @@ private:
   mlir::LogicalResult verifyObjects();
   mlir::LogicalResult runPackage();
   mlir::LogicalResult dump(Phase phase);
+  mlir::LogicalResult dumpObjects(llvm::StringRef stem);
   mlir::LogicalResult dumpEachKernel();
   mlir::LogicalResult writeModule(llvm::StringRef path);
   mlir::LogicalResult writeFile(llvm::StringRef path, llvm::function_ref<void(llvm::raw_ostream &)> write);
@@ -80,6 +86,8 @@ private:
   mlir::LogicalResult fail(llvm::Error error);
   mlir::LogicalResult fail(const llvm::Twine &message);
   bool runs(Phase phase) const { return (!options.from || phase > *options.from) && phase <= options.to; }
+  /// Whether code is for GPUs: as asked, or as the module that was read is.
+  bool isGpu();
   std::string getOutputDirectory() const { return options.output.empty() ? "." : options.output; }
   PhaseSummary summarize(Phase phase);
 
@@ -94,6 +102,7 @@ private:
   std::vector<IgnoredKey> ignored;
   /// What the object phase tells beside the objects, for the dump.
   std::vector<x86::Listing> listings;
+  std::vector<nvptx::ImageListing> imageListings;
 };
 
 } // namespace kerf

@@ -1,6 +1,7 @@
 #include "codegen/driver/KernelDump.h"
 
 #include "codegen/driver/BenchmarkText.h"
+#include "codegen/package/LibraryTable.h"
 #include "codegen/package/Weights.h"
 #include "codegen/x86/Library.h"
 #include "codegen/x86/Variant.h"
@@ -196,9 +197,8 @@ int main(int argc, char **argv) {{
                        dispatch.getKernel(), variant.name, variant.features, static_cast<unsigned>(dispatch.getRows()),
                        kernel.getTile(), kernel.getColumns(), variantOp.getAttentionTile(),
                        spell(getLinearForm(dispatch.getBytes())), spell(getLinearForm(dispatch.getOperations())),
-                       group ? group.getPageSize() : 0, group ? x86::getPageBytes(group) : 0,
-                       getMaskBound(range.behind), getMaskBound(range.ahead), getModel(module).getVocabulary(),
-                       getModel(module).getContext());
+                       group ? group.getPageSize() : 0, group ? getPageBytes(group) : 0, getMaskBound(range.behind),
+                       getMaskBound(range.ahead), getModel(module).getVocabulary(), getModel(module).getContext());
 }
 
 } // namespace

@@ -67,7 +67,7 @@ static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const 
     return llvm::createStringError("LLVM must be built with the NVPTX target, got: " + reason);
   // PTX for the oldest of the family: ptxas makes what a newer member has of it.
   std::unique_ptr<llvm::TargetMachine> machine(
-      target->createTargetMachine(triple, "sm_80", "+ptx70", llvm::TargetOptions(), llvm::Reloc::PIC_, std::nullopt,
+      target->createTargetMachine(triple, "sm_80", "+ptx74", llvm::TargetOptions(), llvm::Reloc::PIC_, std::nullopt,
                                   llvm::CodeGenOptLevel::Aggressive));
   if (!machine)
     return llvm::createStringError("LLVM cannot make a target machine for %s", variant.name);

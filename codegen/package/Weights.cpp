@@ -2,6 +2,7 @@
 #include "codegen/package/Weights.h"
 
 #include "codegen/x86/Layout.h"
+#include "dialects/kerf/KerfPrograms.h"
 #include "kerf/abi.h"
 #include "runtime/schema/Preamble.h"
 #include "runtime/support/Sha256.h"
@@ -73,8 +74,9 @@ public:
       return describe(weight, evaluator.takeError());
     rt::Sha256 hash;
     const RankedTensorType type = weight.op.getTensorType();
-    if (llvm::Error error = type.getRank() == 2 ? packMatrix(weight, type, *evaluator, hash)
-                                                : packVector(weight, type, *evaluator, hash))
+    if (llvm::Error error = type.getRank() != 2       ? packVector(weight, type, *evaluator, hash)
+                            : weight.layout == "rows" ? packRows(weight, *evaluator, hash)
+                                                      : packMatrix(weight, type, *evaluator, hash))
       return describe(weight, std::move(error));
     weight.sha256 = hash.finish();
     return llvm::Error::success();
@@ -83,6 +85,20 @@ public:
 private:
   static llvm::Error describe(PackedWeight &weight, llvm::Error error) {
     return importError("weight '" + weight.op.getSymName() + "': " + llvm::toString(std::move(error)));
+  }
+
+  // Row by row, as it comes.
+  llvm::Error packRows(PackedWeight &weight, SourceEvaluator &evaluator, rt::Sha256 &hash) {
+    const int64_t step = std::max<int64_t>(1, int64_t(kBlockBytes / std::max<uint64_t>(1, evaluator.rowBytes())));
+    for (int64_t row = 0; row < evaluator.rows(); row += step) {
+      const int64_t count = std::min(step, evaluator.rows() - row);
+      packed.resize(count * evaluator.rowBytes());
+      if (llvm::Error error = evaluator.evaluate(row, row + count, packed))
+        return error;
+      if (llvm::Error error = emit(weight.offset + row * evaluator.rowBytes(), hash))
+        return error;
+    }
+    return llvm::Error::success();
   }
 
   llvm::Error packMatrix(PackedWeight &weight, RankedTensorType type, SourceEvaluator &evaluator, rt::Sha256 &hash) {
@@ -147,11 +163,17 @@ private:
 
 uint64_t kerf::packedBytes(WeightOp weight) {
   const RankedTensorType type = weight.getTensorType();
-  return type.getRank() == 2 ? uint64_t(layoutOf(type).bytes()) : uint64_t(type.getNumElements()) * sizeof(float);
+  if (type.getRank() != 2)
+    return uint64_t(type.getNumElements()) * sizeof(float);
+  const x86::WeightLayout layout = layoutOf(type);
+  if (isForGpu(weight->getParentOfType<ModuleOp>()))
+    return uint64_t(type.getNumElements()) * bytesOf(layout.element);
+  return uint64_t(layout.bytes());
 }
 
 llvm::Expected<std::vector<PackedWeight>> kerf::planWeights(ModuleOp module) {
   std::vector<PackedWeight> weights;
+  const bool forGpu = isForGpu(module);
   for (WeightOp weight : module.getOps<WeightOp>()) {
     const RankedTensorType type = weight.getTensorType();
     if (weight.getFormat().getDenseElementType() != type.getElementType() || !elementOf(type.getElementType()) ||
@@ -161,7 +183,7 @@ llvm::Expected<std::vector<PackedWeight>> kerf::planWeights(ModuleOp module) {
                          " format " + textOf(Attribute(weight.getFormat())));
     PackedWeight &packed = weights.emplace_back();
     packed.op = weight;
-    packed.layout = type.getRank() == 2 ? layoutOf(type).name() : "f32";
+    packed.layout = type.getRank() != 2 ? "f32" : forGpu ? "rows" : layoutOf(type).name();
     packed.bytes = packedBytes(weight);
   }
   return weights;

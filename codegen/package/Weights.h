@@ -2,7 +2,7 @@
 //
 // Each `kerf.weight` is stored by itself, in module order: two with the same source are two weights.
 //
-//   matrix            the layout of the x86 kernels (codegen/x86/Layout.h)
+//   matrix            for CPUs the layout of the x86 kernels (codegen/x86/Layout.h), for GPUs its rows: "rows"
 //   vector, scalar    f32, whatever the element type: "f32"
 //
 //===----------------------------------------------------------------------===//
@@ -25,7 +25,7 @@ namespace kerf {
 struct PackedWeight {
   /// The op.
   WeightOp op;
-  /// Name of the layout: "n16k2", "n16" or "f32".
+  /// Name of the layout: "n16k2", "n16", "rows" or "f32".
   std::string layout;
   /// Size in the package, without what fills it up to the next weight.
   uint64_t bytes = 0;

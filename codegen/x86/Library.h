@@ -8,7 +8,6 @@
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/Support/Error.h"
 
-#include <array>
 #include <string>
 #include <vector>
 
@@ -29,11 +28,6 @@ llvm::Error compileVariants(mlir::ModuleOp module, unsigned threads, std::vector
 
 /// The object files that `compileVariants` left in the module. Fails where a variant has none.
 llvm::Expected<std::vector<ObjectFile>> getObjects(mlir::ModuleOp module);
-
-/// Compiles the constant `kerf_library` of the module: variants, programs, sizes of weights and groups. `weightBytes`
-/// are the packed sizes of the module's weights in order.
-llvm::Expected<ObjectFile> compileLibraryTable(mlir::ModuleOp module, const std::array<uint8_t, 32> &buildId,
-                                               llvm::ArrayRef<uint64_t> weightBytes);
 
 /// Bytes of one page of one plane of the group.
 uint64_t getPageBytes(KvGroupOp group);

@@ -124,6 +124,11 @@ void LayerOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRConte
   patterns.add<ForwardResults, DropUnused>(context);
 }
 
+bool kerf::isForGpu(ModuleOp module) {
+  return llvm::any_of(module.getOps<VariantOp>(),
+                      [](VariantOp variant) { return !variant.getOps<GpuKernelOp>().empty(); });
+}
+
 bool kerf::isProgram(func::FuncOp function) {
   return !function.isExternal() && llvm::any_of(function.getArgumentTypes(), llvm::IsaPred<BatchType>);
 }

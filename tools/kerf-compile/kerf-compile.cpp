@@ -45,6 +45,15 @@ static cl::opt<bool> normalize("normalize", cl::cat(category),
                                cl::desc("Give an encoder's vectors length 1 (default: as modules.json says)"));
 static cl::list<std::string> variants("variants", cl::CommaSeparated, cl::value_desc("avx2,avx512,avx512_bf16,amx"),
                                       cl::desc("CPU variants in the artifact (default: all)"), cl::cat(category));
+static cl::list<std::string>
+    targets("target", cl::CommaSeparated, cl::value_desc("x86-64|sm_80,sm_86,sm_89"),
+            cl::desc("What to compile for: this kind of CPU (default), or NVIDIA GPUs of these "
+                     "compute capabilities and, through PTX, newer ones"),
+            cl::cat(category));
+static cl::opt<std::string>
+    ptxas("ptxas", cl::value_desc("file"), cl::cat(category),
+          cl::desc("The CUDA assembler (default: ptxas on PATH; without one the library has PTX "
+                   "only)"));
 static cl::opt<bool> fuse("fuse", cl::desc("Fuse projections, gating and residual sums (default: true)"),
                           cl::init(true), cl::cat(category));
 static cl::opt<std::string>
@@ -115,6 +124,9 @@ int main(int argc, char **argv) {
     options.import.normalize = normalize;
   options.fuse = fuse;
   options.variants.assign(variants.begin(), variants.end());
+  if (targets.size() != 1 || targets[0] != "x86-64")
+    options.gpus.assign(targets.begin(), targets.end());
+  options.ptxas = ptxas;
   if (threads.getNumOccurrences() && (threads < 1 || threads > 1024))
     refuse("-j must be 1 to 1024, got " + llvm::Twine(threads));
   options.threads = threads ? threads : kerf::rt::usableThreads();
