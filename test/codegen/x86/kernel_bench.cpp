@@ -195,10 +195,11 @@ void measure(Team &team, const Variant &variant, int64_t k, int64_t n) {
   loadKernelDialects(context);
   mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
   const double compileStart = now();
-  const KernelInfo info = gated ? emitKernel(*module, variant, "kernel",
-                                             {.k = k, .n = n, .input = input, .weight = weight, .output = output})
-                                : emitKernel(*module, variant, "kernel",
-                                             {.k = k, .n = n, .input = input, .weight = weight, .output = output});
+  const KernelInfo info =
+      gated ? emitKernel(*module, variant, "kernel",
+                         GatedLinearSpec{.k = k, .n = n, .input = input, .weight = weight, .output = output})
+            : emitKernel(*module, variant, "kernel",
+                         LinearSpec{.k = k, .n = n, .input = input, .weight = weight, .output = output});
   if (assembly) {
     llvm::LLVMContext llvmContext;
     if (failed(lowerToLLVMDialect(*module)))
