@@ -41,9 +41,10 @@ struct CUgraphExec_st {
   std::vector<emulator::Operation> operations;
 };
 struct CUstream_st {
-  /// While it is captured: what it is captured into, and whether the capture began here.
+  /// While it is captured: what it is captured into, whether the capture began here, and by which thread.
   CUgraph_st *graph = nullptr;
   bool isOrigin = false, isBroken = false;
+  std::thread::id thread;
 };
 struct CUevent_st {
   bool isTimed = true;

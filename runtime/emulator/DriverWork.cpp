@@ -9,11 +9,11 @@ namespace kerf::cuda {
 
 using namespace emulator;
 
-/// Calls that wait are not permitted while a stream is captured; they break the capture.
+/// Calls that wait are not permitted to the thread that captures a stream; they break the capture.
 static bool isCaptured(Device &d) {
   bool captured = false;
   for (const auto &stream : d.streams)
-    if (stream->graph)
+    if (stream->graph && stream->thread == std::this_thread::get_id())
       captured = stream->isBroken = true;
   return captured;
 }
@@ -300,6 +300,7 @@ CUresult cuStreamBeginCapture(CUstream stream, CUstreamCaptureMode) {
       return CUDA_ERROR_INVALID_VALUE;
     stream->graph = d.graphs.insert(std::make_unique<CUgraph_st>()).first->get();
     stream->isOrigin = true;
+    stream->thread = std::this_thread::get_id();
     return CUDA_SUCCESS;
   });
 }

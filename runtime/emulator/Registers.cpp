@@ -89,9 +89,8 @@ void shareUnits(Kernel &kernel, const std::vector<Block> &blocks, const std::vec
       intervals[reg].reg = reg;
       order.push_back(intervals[reg]);
     }
-  std::sort(order.begin(), order.end(), [](const Interval &a, const Interval &b) {
-    return std::pair(a.first, a.reg) < std::pair(b.first, b.reg);
-  });
+  std::sort(order.begin(), order.end(),
+            [](const Interval &a, const Interval &b) { return std::pair(a.first, a.reg) < std::pair(b.first, b.reg); });
   std::vector<int32_t> place(count, 0);
   // When each unit is free again: after the last instruction of who has it.
   std::vector<uint32_t> freeAfter;

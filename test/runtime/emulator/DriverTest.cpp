@@ -2,6 +2,7 @@
 #include "Emulated.h"
 
 #include <cstdlib>
+#include <thread>
 
 namespace kerf::emulator {
 namespace {
@@ -197,6 +198,16 @@ TEST_F(Driver, WaitingBreaksACapture) {
   EXPECT_EQ(cu.cuMemAlloc(&pointer, 4), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
   EXPECT_EQ(cu.cuStreamEndCapture(work, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
   EXPECT_EQ(cu.cuStreamEndCapture(work, &graph), CUDA_ERROR_INVALID_VALUE);
+  // Another thread may do what it likes.
+  ASSERT_EQ(cu.cuStreamBeginCapture(work, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), CUDA_SUCCESS);
+  std::thread([&] {
+    CUcontext context = nullptr;
+    ASSERT_EQ(cu.cuDevicePrimaryCtxRetain(&context, 0), CUDA_SUCCESS);
+    ASSERT_EQ(cu.cuCtxPushCurrent(context), CUDA_SUCCESS);
+    EXPECT_EQ(cu.cuMemAlloc(&pointer, 4), CUDA_SUCCESS);
+    EXPECT_EQ(cu.cuStreamSynchronize(nullptr), CUDA_SUCCESS);
+  }).join();
+  EXPECT_EQ(cu.cuStreamEndCapture(work, &graph), CUDA_SUCCESS);
 }
 
 TEST_F(Driver, AFaultStays) {
