@@ -25,11 +25,9 @@ constexpr size_t kLogBytes = 8 * 1024;
 } // namespace
 
 CudaDevice::CudaDevice(const rt::Package &package, const kerf_library &library, const kerf_model_options &options)
-    : library_(library), gpu_(Driver::open(options.driver), options.device),
-      variant_(rt::gpuVariantsOf(library)[chooseVariant(library, options.variant, gpu_)]),
-      weightOffsets_(rt::placeWeights(package)) {
+    : library_(library), gpu_(Driver::open(options.driver), options.device), weightOffsets_(rt::placeWeights(package)) {
   Gpu::Current scope(gpu_);
-  load(package.path());
+  load(package.path(), chooseVariants(library, options.variant, gpu_));
   findFunctions(package.path());
   upload(package, options);
 }
@@ -40,28 +38,36 @@ std::optional<uint64_t> CudaDevice::availableMemory() const { return gpu_.freeMe
 
 std::unique_ptr<rt::Engine> CudaDevice::makeEngine(uint32_t) const { return std::make_unique<CudaEngine>(*this); }
 
-const char *CudaDevice::kernelName(uint32_t kernel) const { return rt::kernelsOf(variant_)[kernel].name; }
+const char *CudaDevice::kernelName(uint32_t kernel) const { return rt::kernelsOf(*variant_)[kernel].name; }
 
-void CudaDevice::load(const std::string &path) {
-  std::vector<char> log(kLogBytes, '\0');
-  CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
-  void *values[] = {log.data(), reinterpret_cast<void *>(uintptr_t(log.size() - 1))};
+// A driver may refuse machine code that the numbers say it runs, as one that runs only PTX does: then the next is
+// tried.
+void CudaDevice::load(const std::string &path, const std::vector<uint32_t> &choice) {
   const Driver &driver = gpu_.driver();
-  CUmodule module = nullptr;
-  const CUresult result = driver.cuModuleLoadDataEx(&module, variant_.image, 2, options, values);
-  if (result != CUDA_SUCCESS) {
-    std::string about = "variant '" + std::string(variant_.name) + "' of '" + path + "'";
+  for (const uint32_t index : choice) {
+    variant_ = &rt::gpuVariantsOf(library_)[index];
+    std::vector<char> log(kLogBytes, '\0');
+    CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+    void *values[] = {log.data(), reinterpret_cast<void *>(uintptr_t(log.size() - 1))};
+    CUmodule module = nullptr;
+    const CUresult result = driver.cuModuleLoadDataEx(&module, variant_->image, 2, options, values);
+    if (result == CUDA_SUCCESS) {
+      module_ = Module(gpu_, module);
+      return;
+    }
+    if (result == CUDA_ERROR_NO_BINARY_FOR_GPU && index != choice.back())
+      continue;
+    std::string about = "variant '" + std::string(variant_->name) + "' of '" + path + "'";
     if (log[0])
       about += ", says: " + std::string(log.data(), strnlen(log.data(), 300));
     driver.refuse(driver.cuModuleLoadDataEx.name, about, result);
   }
-  module_ = Module(gpu_, module);
 }
 
 void CudaDevice::findFunctions(const std::string &path) {
   const Driver &driver = gpu_.driver();
   std::map<std::string, std::pair<CUfunction, uint32_t>> functions; // with the most shared memory of any launch
-  for (const kerf_gpu_kernel &kernel : rt::kernelsOf(variant_)) {
+  for (const kerf_gpu_kernel &kernel : rt::kernelsOf(*variant_)) {
     std::vector<Launch> launches;
     for (const kerf_gpu_launch &launch : rt::launchesOf(kernel)) {
       if (launch.shared_bytes > gpu_.sharedBytes())

@@ -25,8 +25,8 @@ public:
   CudaDevice(const rt::Package &package, const kerf_library &library, const kerf_model_options &options);
 
   const std::string &name() const override { return gpu_.name(); }
-  const char *variant() const override { return variant_.name; }
-  uint32_t attentionTile() const override { return variant_.attention_tile; }
+  const char *variant() const override { return variant_->name; }
+  uint32_t attentionTile() const override { return variant_->attention_tile; }
   uint64_t kernelStack() const override { return 0; }
   bool runs(uint32_t index) const override;
   uint64_t weight(uint32_t index) const override { return weights_.get() + weightOffsets_[index]; }
@@ -40,13 +40,13 @@ public:
   std::span<const Launch> launches(uint32_t kernel) const { return kernels_[kernel]; }
 
 private:
-  void load(const std::string &path);
+  void load(const std::string &path, const std::vector<uint32_t> &choice);
   void findFunctions(const std::string &path);
   void upload(const rt::Package &package, const kerf_model_options &options);
 
   const kerf_library &library_;
   const Gpu gpu_;
-  const kerf_gpu_variant &variant_;
+  const kerf_gpu_variant *variant_ = nullptr;
   Module module_;
   std::vector<std::vector<Launch>> kernels_;
   std::vector<uint64_t> weightOffsets_;

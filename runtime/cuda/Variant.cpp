@@ -3,7 +3,9 @@
 #include "runtime/loader/Tables.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace kerf::cuda {
 namespace {
@@ -34,7 +36,7 @@ bool runsOn(const kerf_gpu_variant &variant, uint32_t architecture) {
          (variant.image_kind == KERF_GPU_PTX || variant.architecture / 10 == architecture / 10);
 }
 
-uint32_t chooseVariant(const kerf_library &library, const char *forced, const Gpu &gpu) {
+std::vector<uint32_t> chooseVariants(const kerf_library &library, const char *forced, const Gpu &gpu) {
   const rt::Table<kerf_gpu_variant> variants = rt::gpuVariantsOf(library);
   const std::string here = "'" + gpu.name() + "' of " + architectureText(gpu.architecture());
   if (forced && *forced) {
@@ -44,25 +46,23 @@ uint32_t chooseVariant(const kerf_library &library, const char *forced, const Gp
       if (!runsOn(variants[i], gpu.architecture()))
         fail(KERF_DEVICE_FAILED, "variant '", forced, "' must have a GPU of compute capability ", needsOf(variants[i]),
              ", got ", here);
-      return i;
+      return {i};
     }
     fail(KERF_BAD_ARGUMENT, "variant must be one of ",
          listOf(library, [](const kerf_gpu_variant &v) { return std::string(v.name); }), ", got '", forced, "'");
   }
-  const kerf_gpu_variant *best = nullptr;
-  uint32_t index = 0;
-  for (uint32_t i = 0; i < variants.count(); ++i) {
-    const kerf_gpu_variant &v = variants[i];
-    const auto rank = [](const kerf_gpu_variant &of) {
-      return (of.image_kind == KERF_GPU_CUBIN ? 1000000u : 0u) + of.architecture;
-    };
-    if (runsOn(v, gpu.architecture()) && (!best || rank(v) >= rank(*best)))
-      best = &v, index = i;
-  }
-  if (!best)
+  std::vector<uint32_t> usable;
+  for (uint32_t i = 0; i < variants.count(); ++i)
+    if (runsOn(variants[i], gpu.architecture()))
+      usable.push_back(i);
+  if (usable.empty())
     fail(KERF_DEVICE_FAILED, "the GPU must be of compute capability ", listOf(library, needsOf), ", got ", here,
          "; compile the model for it");
-  return index;
+  const auto rank = [&](uint32_t index) {
+    return std::pair(variants[index].image_kind == KERF_GPU_CUBIN, variants[index].architecture);
+  };
+  std::stable_sort(usable.begin(), usable.end(), [&](uint32_t a, uint32_t b) { return rank(a) > rank(b); });
+  return usable;
 }
 
 } // namespace kerf::cuda

@@ -141,6 +141,22 @@ TEST_F(GpuModelTest, Images) {
       << error.message;
 }
 
+// A driver that does not run a cubin gets the next, and PTX in the end.
+TEST_F(GpuModelTest, NextImage) {
+  fake.failing = "cuModuleLoadDataEx", fake.error = CUDA_ERROR_NO_BINARY_FOR_GPU;
+  EXPECT_EQ(chosen(), "sm_80");
+  fake.major = 9, fake.minor = 0;
+  fake.failing = "cuModuleLoadDataEx";
+  EXPECT_EQ(chosen(), "compute_80");
+  fake.failing = "cuModuleLoadDataEx";
+  options.variant = "sm_90";
+  refused(KERF_DEVICE_FAILED, "cuModuleLoadDataEx (variant 'sm_90' of '");
+  fake.major = 10;
+  fake.failing = "cuModuleLoadDataEx";
+  options.variant = nullptr;
+  refused(KERF_DEVICE_FAILED, "cuModuleLoadDataEx (variant 'compute_80' of '");
+}
+
 TEST_F(GpuModelTest, Upload) {
   static std::vector<uint64_t> told;
   static uint64_t expectedTotal;
