@@ -94,19 +94,25 @@ void shareUnits(Kernel &kernel, const std::vector<Block> &blocks, const std::vec
   std::vector<int32_t> place(count, 0);
   // When each unit is free again: after the last instruction of who has it.
   std::vector<uint32_t> freeAfter;
-  std::vector<bool> isUsed;
+  // What each unit is for good: a register of one unit, or the first or second of two. Lanes lie elsewhere in the two
+  // sizes, so that where ways part, a lane ahead would write over what another lane has still to read.
+  enum Part : uint8_t { Single, First, Second };
+  std::vector<Part> parts;
   for (const Interval &interval : order) {
     unsigned size = sizes[interval.reg], unit = 0;
-    auto isFree = [&](unsigned at) { return at >= freeAfter.size() || !isUsed[at] || freeAfter[at] < interval.first; };
-    while (!isFree(unit) || (size == 2 && !isFree(unit + 1)))
+    auto isFree = [&](unsigned at, Part part) {
+      return at >= freeAfter.size() || (parts[at] == part && freeAfter[at] < interval.first);
+    };
+    auto fits = [&] { return size == 1 ? isFree(unit, Single) : isFree(unit, First) && isFree(unit + 1, Second); };
+    while (!fits())
       ++unit;
     if (freeAfter.size() < unit + size) {
       freeAfter.resize(unit + size);
-      isUsed.resize(unit + size);
+      parts.resize(unit + size);
     }
     for (unsigned i = 0; i < size; ++i) {
       freeAfter[unit + i] = interval.last;
-      isUsed[unit + i] = true;
+      parts[unit + i] = size == 1 ? Single : i ? Second : First;
     }
     place[interval.reg] = static_cast<int32_t>(unit);
   }
