@@ -118,13 +118,29 @@ Value AttentionBuilder::inverse(Value total) {
   return select(blind, f32(0), div(f32(1), select(blind, f32(1), total)));
 }
 
+AttentionBuilder::Pieces AttentionBuilder::piecesOf() {
+  Pieces pieces;
+  pieces.first = firstKey(position);
+  pieces.end = endKey(position);
+  pieces.begin = mul(div(pieces.first, pieceStep), pieceStep);
+  Value span = max(sub(pieces.end, pieces.begin), i32(1));
+  Value share = div(add(span, mostPieces * pieceStep - 1), mostPieces * pieceStep);
+  pieces.keys = max(mul(share, pieceStep), i32(leastPiece));
+  pieces.count = div(sub(add(span, pieces.keys), i32(1)), pieces.keys);
+  return pieces;
+}
+
+Value AttentionBuilder::pieceAt(Value head, Value piece) {
+  const int64_t bytes = pieceBytes(spec);
+  Value start = atIndex(scratch(), item, spec.queryHeads * mostPieces * bytes);
+  return atIndex(start, add(mul(head, mostPieces), piece), bytes);
+}
+
 Launches kerf::nvptx::emitKernel(gpu::GPUModuleOp module, const Variant &variant, llvm::StringRef name,
                                  const AttentionSpec &spec) {
   if (!onTensorCores(spec))
     return {emitPlain(module, name, spec)};
-  Launches launches = emitDecode(module, name, spec);
-  launches.push_back(emitPrefill(module, variant, name, spec));
-  return launches;
+  return {emitDecode(module, name, spec), emitJoin(module, name, spec), emitPrefill(module, variant, name, spec)};
 }
 
 LinearForm kerf::nvptx::scratchOf(const Spec &spec) {

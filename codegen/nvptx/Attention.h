@@ -6,8 +6,8 @@
 
 namespace kerf::nvptx {
 
-/// Most pieces that decoding cuts the keys of a row into, and the least keys of one.
-inline constexpr int64_t mostPieces = 16, leastPiece = 256;
+/// Most pieces that decoding cuts the keys of a row into, the least keys of one, and what that is a multiple of.
+inline constexpr int64_t mostPieces = 16, leastPiece = 256, pieceStep = 64;
 /// Query heads that a block of decoding serves: the columns of its second product.
 inline constexpr int64_t headsTogether = 8;
 
@@ -49,6 +49,15 @@ public:
   /// 1 / total, or 0 where it is 0.
   Value inverse(Value total);
 
+  /// The pieces of what the item's first row sees: `count` of `keys` keys from `begin` on, of which it sees those in
+  /// [first, end).
+  struct Pieces {
+    Value first, end, begin, keys, count;
+  };
+  Pieces piecesOf();
+  /// Where a piece of a head of the item is kept.
+  Value pieceAt(Value head, Value piece);
+
   /// Operands by number.
   enum { queries, items, pageBegin, pages, cache, output, logSumExp };
   /// Address of the scratch memory.
@@ -67,10 +76,11 @@ private:
   Value itemPages;
 };
 
-/// The kernel for items of several rows, and the two for items of one.
+/// The kernel for items of several rows; the one for items of one row, and that which joins its pieces.
 LaunchAttr emitPrefill(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm::StringRef name,
                        const AttentionSpec &spec);
-Launches emitDecode(mlir::gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec);
+LaunchAttr emitDecode(mlir::gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec);
+LaunchAttr emitJoin(mlir::gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec);
 /// The kernel without tensor cores, for all items.
 LaunchAttr emitPlain(mlir::gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec);
 

@@ -30,13 +30,11 @@ using Values = KernelBuilder::Values;
 namespace {
 
 constexpr int64_t warps = 4, run = 16, stride = warps * run;
+static_assert(stride == pieceStep, "warps take turns from the start of a piece");
 /// Tiles of features whose values are in registers at once.
 constexpr size_t groupTiles = 8;
 
-/// The pieces of the row's keys.
-struct Pieces {
-  Value first, end, begin, keys, count;
-};
+using Pieces = AttentionBuilder::Pieces;
 
 class DecodeEmitter {
 public:
@@ -86,25 +84,6 @@ private:
 
 } // namespace
 
-static Pieces piecesOf(AttentionBuilder &kernel) {
-  Pieces pieces;
-  pieces.first = kernel.firstKey(kernel.position);
-  pieces.end = kernel.endKey(kernel.position);
-  pieces.begin = kernel.mul(kernel.div(pieces.first, stride), stride);
-  Value span = kernel.max(kernel.sub(pieces.end, pieces.begin), kernel.i32(1));
-  Value share = kernel.div(kernel.add(span, mostPieces * stride - 1), mostPieces * stride);
-  pieces.keys = kernel.max(kernel.mul(share, stride), kernel.i32(leastPiece));
-  pieces.count = kernel.div(kernel.sub(kernel.add(span, pieces.keys), kernel.i32(1)), pieces.keys);
-  return pieces;
-}
-
-/// Where a piece of a head of the item is kept.
-static Value pieceAt(AttentionBuilder &kernel, Value head, Value piece) {
-  const int64_t bytes = pieceBytes(kernel.spec);
-  Value start = kernel.atIndex(kernel.scratch(), kernel.item, kernel.spec.queryHeads * mostPieces * bytes);
-  return kernel.atIndex(start, kernel.add(kernel.mul(head, mostPieces), piece), bytes);
-}
-
 LaunchAttr DecodeEmitter::emit() {
   const int64_t columns = spec.kvHeads * chunks * mostPieces;
   sums = kernel.reserveShared(4 * warps * headsTogether * spec.headDim);
@@ -114,7 +93,7 @@ LaunchAttr DecodeEmitter::emit() {
     Value part = kernel.rem(kernel.div(kernel.block(), mostPieces), spec.kvHeads * chunks);
     head = kernel.div(part, chunks);
     chunk = kernel.rem(part, chunks);
-    Pieces pieces = piecesOf(kernel);
+    Pieces pieces = kernel.piecesOf();
     kernel.ifThen(kernel.less(piece, pieces.count), [&] {
       Value begin = kernel.add(pieces.begin, kernel.mul(piece, pieces.keys));
       takePiece(pieces, begin, kernel.min(kernel.add(begin, pieces.keys), pieces.end));
@@ -353,7 +332,7 @@ void DecodeEmitter::join(const Pieces &pieces, Value piece) {
           return Values();
         },
         [&] {
-          Value at = pieceAt(kernel, queryHead, piece);
+          Value at = kernel.pieceAt(queryHead, piece);
           kernel.store(sum, kernel.atIndex(at, feature, 4), 4);
           kernel.ifThen(first, [&] {
             kernel.store(best, kernel.at(at, 4 * spec.headDim), 4);
@@ -364,60 +343,6 @@ void DecodeEmitter::join(const Pieces &pieces, Value piece) {
   });
 }
 
-/// Joins the pieces of rows that have more than one: a warp for each head, which adds them up in their order.
-static LaunchAttr emitJoin(gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec) {
-  const unsigned threads = 128;
-  AttentionBuilder kernel(module, name, spec, threads, /*blocks=*/4);
-  const int64_t columns = llvm::divideCeil(spec.queryHeads, threads / 32);
-  Type f32Type = kernel.ops().getF32Type();
-  kernel.withItem(kernel.div(kernel.block(), columns), LaunchWhen::SingleRows, [&] {
-    Value head = kernel.add(kernel.mul(kernel.rem(kernel.block(), columns), threads / 32), kernel.warp());
-    Pieces pieces = piecesOf(kernel);
-    Value needed =
-        kernel.bitAnd(kernel.less(kernel.i32(1), pieces.count), kernel.less(head, kernel.i32(spec.queryHeads)));
-    kernel.ifThen(needed, [&] {
-      // A lane weighs a piece.
-      Value least = kernel.f32(-std::numeric_limits<float>::infinity());
-      Values state = kernel.ifElse(
-          kernel.less(kernel.lane(), pieces.count), {f32Type, f32Type},
-          [&] {
-            Value at = kernel.at(pieceAt(kernel, head, kernel.lane()), 4 * spec.headDim);
-            return Values{kernel.load(f32Type, at, 4), kernel.load(f32Type, kernel.at(at, 4), 4)};
-          },
-          [&] { return Values{least, kernel.f32(0)}; });
-      Value best = state[0];
-      for (unsigned mask = 16; mask; mask /= 2)
-        best = kernel.greater(best, kernel.shuffleXor(best, mask));
-      Value weight = kernel.exp2(kernel.sub(state[0], kernel.finiteOr0(best)));
-      Value total = kernel.sumLanes(kernel.mul(weight, state[1]));
-      const int64_t each = llvm::divideCeil(spec.headDim, 32);
-      auto featureOf = [&](int64_t number) { return kernel.add(kernel.lane(), 32 * number); };
-      Values sums(each, kernel.f32(0));
-      sums = kernel.loop(kernel.i32(0), pieces.count, 1, sums, [&](Value piece, ValueRange carried) {
-        Values sums(carried);
-        Value at = pieceAt(kernel, head, piece), factor = kernel.shuffleFrom(weight, piece);
-        for (int64_t number = 0; number < each; ++number) {
-          // The last lanes may be beyond the head: what they read is not used.
-          Value feature = kernel.min(featureOf(number), kernel.i32(spec.headDim - 1));
-          sums[number] = kernel.fma(kernel.load(f32Type, kernel.atIndex(at, feature, 4), 4), factor, sums[number]);
-        }
-        return sums;
-      });
-      Value inverse = kernel.inverse(total), at = kernel.rowHead(kernel.output, kernel.rowBegin, head);
-      for (int64_t number = 0; number < each; ++number)
-        kernel.ifThen(kernel.less(featureOf(number), kernel.i32(spec.headDim)), [&] {
-          kernel.storeF32(spec.output, kernel.mul(sums[number], inverse),
-                          kernel.atIndex(at, featureOf(number), bytesOf(spec.output)));
-        });
-      if (spec.logSumExp)
-        kernel.ifThen(kernel.compare(arith::CmpIPredicate::eq, kernel.lane(), kernel.i32(0)),
-                      [&] { kernel.storeLogSumExp(kernel.rowBegin, head, best, total); });
-    });
-  });
-  return kernel.finish({.columns = columns, .when = LaunchWhen::SingleRows});
-}
-
-Launches kerf::nvptx::emitDecode(gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec) {
-  return {DecodeEmitter(module, (name + "_decode").str(), spec).emit(),
-          emitJoin(module, (name + "_merge").str(), spec)};
+LaunchAttr kerf::nvptx::emitDecode(gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec) {
+  return DecodeEmitter(module, (name + "_decode").str(), spec).emit();
 }
