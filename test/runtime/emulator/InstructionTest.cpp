@@ -361,6 +361,16 @@ TEST_F(Instructions, Branches) {
   EXPECT_EQ(run<u32>("{ .reg .b32 r; mov.u32 r, 7; add.s32 %r0, %r1, r; }", a)[3], a[3] + 7);
 }
 
+// Lanes that took one way write registers of another size than those that lanes on the other way have still to read.
+TEST_F(Instructions, RegistersWhereWaysPart) {
+  std::string text = "and.b32 %r4, %r40, 3;\nsetp.eq.u32 %p1, %r4, 0;\n@%p1 bra AHEAD;\nshl.b32 %r0, %r1, 1;\n"
+                     "bra.uni MEET;\nAHEAD:\nshl.b32 %r0, %r1, 1;\n";
+  for (const char *other : {"%d1", "%d2", "%d3", "%d4"})
+    text += std::string("cvt.u64.u32 ") + other + ", %r0;\n";
+  text += "add.u64 %d1, %d1, %d2;\nadd.u64 %d1, %d1, %d3;\nadd.u64 %d1, %d1, %d4;\nMEET:\n";
+  unary<u32, u32>(text, [](u32 x) { return x << 1; });
+}
+
 TEST_F(Instructions, VectorsAndShortElements) {
   CUfunction function =
       loadBody("ld.param.u64 %d1, [p0];\nld.param.u64 %d2, [p1];\nmov.u32 %r40, %tid.x;\n"
