@@ -1,0 +1,40 @@
+// RUN: kerf-opt %s --kerf-plan-memory --kerf-emit-nvptx-kernels=variants=sm_80 | FileCheck %s
+// RUN: not kerf-opt %s --kerf-plan-memory --kerf-emit-nvptx-kernels=variants=sm_90 2>&1 | FileCheck %s --check-prefix=UNKNOWN
+// UNKNOWN: variants must be among compute_80 sm_80 sm_86 sm_89, got sm_90
+
+// A product has a launch for each band of rows, without gaps; attention takes a slot for itself behind the planned ones,
+// and its launches are for work items of one row and of several.
+kerf.model "one" architecture "X" checkpoint "" context 64 vocabulary 96 hidden 32 layers 1
+kerf.kv_group @kv planes 1 heads 1 head_dim 32 page_size 16 element bf16
+kerf.weight @embed : tensor<96x32xbf16> format <#kerf.dense<bf16>> source #kerf.take<"embed" : tensor<96x32xbf16>>
+
+// CHECK: kerf.program @step slots [#kerf.size<{{.*}}>, #kerf.size<{{.*}}>, #kerf.size<0, 0, 0, 0, [[SCRATCH:[1-9][0-9]*]]>]
+func.func @step(%batch: !kerf.batch, %cache: !kerf.cache) -> (tensor<?x96xf32>, !kerf.cache) {
+  %t = kerf.extent tokens of %batch
+  %r = kerf.extent logit_rows of %batch
+  %ids = kerf.batch_field token_ids of %batch : tensor<?xi32>
+  %rows = kerf.batch_field logit_rows of %batch : tensor<?xi32>
+  %work = kerf.work_list of %batch group @kv mask #kerf.causal
+  %e = kerf.get_weight @embed : tensor<96x32xbf16>
+  %i0 = tensor.empty(%t) : tensor<?x32xbf16>
+  %x = kerf.embed %ids, %e outs(%i0 : tensor<?x32xbf16>) : tensor<?xi32>, tensor<96x32xbf16>
+  %c = kerf.kv_append %x, %x, %batch to %cache group @kv plane 0 : tensor<?x32xbf16>, tensor<?x32xbf16>
+  %i1 = tensor.empty(%t) : tensor<?x32xbf16>
+  // CHECK: kerf.dispatch @[[ATTENTION:attention_[a-z0-9_]*]] [{{.*}}, #kerf.slot_ref<2>] rows work_items
+  %a = kerf.attention %x, %work, %c group @kv plane 0 scale 0.5 outs(%i1 : tensor<?x32xbf16>) : tensor<?x32xbf16>
+  %i3 = tensor.empty(%r) : tensor<?x32xbf16>
+  %s = kerf.select %a, %rows outs(%i3 : tensor<?x32xbf16>) : tensor<?x32xbf16>, tensor<?xi32>
+  %i5 = tensor.empty(%r) : tensor<?x96xf32>
+  %logits = kerf.linear %s, %e outs(%i5 : tensor<?x96xf32>) : tensor<?x32xbf16>, tensor<96x32xbf16>
+  return %logits, %c : tensor<?x96xf32>, !kerf.cache
+}
+
+// CHECK: kerf.variant @sm_80 attention_tile 64 {
+// CHECK: kerf.gpu_kernel @embed_{{.*}} launches [#kerf.launch<"embed_{{.*}}", rows 1 to 4294967295, always, tile 1,
+// CHECK: kerf.gpu_kernel @[[ATTENTION]] launches [{{.*}}single_rows{{.*}}several_rows
+// CHECK: kerf.gpu_kernel @linear_bf16_bf16_f32_k32_n96 launches [
+// CHECK-SAME: "linear_bf16_bf16_f32_k32_n96_r8", rows 1 to 8, always, tile 8, columns 6, threads 256
+// CHECK-SAME: rows 9 to 16,{{.*}} rows 17 to 32,{{.*}} rows 33 to 192,{{.*}} rows 193 to 4294967295,
+// CHECK: gpu.module @kernels {
+// CHECK: llvm.func @embed_
+// CHECK: nvvm.mma.sync
