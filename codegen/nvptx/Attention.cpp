@@ -140,7 +140,10 @@ Launches kerf::nvptx::emitKernel(gpu::GPUModuleOp module, const Variant &variant
                                  const AttentionSpec &spec) {
   if (!onTensorCores(spec))
     return {emitPlain(module, name, spec)};
-  return {emitDecode(module, name, spec), emitJoin(module, name, spec), emitPrefill(module, variant, name, spec)};
+  Launches launches = emitDecode(module, name, spec);
+  launches.push_back(emitJoin(module, name, spec));
+  launches.push_back(emitPrefill(module, variant, name, spec));
+  return launches;
 }
 
 LinearForm kerf::nvptx::scratchOf(const Spec &spec) {

@@ -76,10 +76,11 @@ private:
   Value itemPages;
 };
 
-/// The kernel for items of several rows; the one for items of one row, and that which joins its pieces.
+/// The kernel for items of several rows; those for items of one row, by the number of items, and that which joins their
+/// pieces.
 LaunchAttr emitPrefill(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm::StringRef name,
                        const AttentionSpec &spec);
-LaunchAttr emitDecode(mlir::gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec);
+Launches emitDecode(mlir::gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec);
 LaunchAttr emitJoin(mlir::gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec);
 /// The kernel without tensor cores, for all items.
 LaunchAttr emitPlain(mlir::gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec);

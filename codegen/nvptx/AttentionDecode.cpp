@@ -31,17 +31,24 @@ namespace {
 
 constexpr int64_t warps = 4, run = 16, stride = warps * run;
 static_assert(stride == pieceStep, "warps take turns from the start of a piece");
-/// Tiles of features whose values are in registers at once.
-constexpr size_t groupTiles = 8;
 
 using Pieces = AttentionBuilder::Pieces;
 
+/// Blocks that take turns at the pieces of a row: fewer where there are many rows, so that each has something to do.
+/// For up to `most` rows by parts of them (key heads by chunks of query heads). The bits are the same.
+struct Turns {
+  const char *suffix;
+  int64_t blocks, most;
+};
+constexpr Turns table[] = {{"_decode", mostPieces, 64}, {"_decode_some", 4, 256}, {"_decode_many", 1, UINT32_MAX}};
+
 class DecodeEmitter {
 public:
-  DecodeEmitter(gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec)
-      : kernel(module, name, spec, 32 * warps, /*blocks=*/spec.headDim > 128 ? 2 : 3), spec(kernel.spec),
-        chunks(llvm::divideCeil(kernel.group, headsTogether)), chunkHeads(llvm::divideCeil(kernel.group, chunks)),
-        lanePart(kernel.rem(kernel.lane(), 4)), laneRow(kernel.div(kernel.lane(), 4)) {
+  DecodeEmitter(gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec, int64_t turns)
+      : kernel(module, name, spec, 32 * warps, /*blocks=*/spec.headDim > 128 ? 2 : 3), spec(kernel.spec), turns(turns),
+        groupTiles(spec.headDim > 192 ? 4 : 8), chunks(llvm::divideCeil(kernel.group, headsTogether)),
+        chunkHeads(llvm::divideCeil(kernel.group, chunks)), lanePart(kernel.rem(kernel.lane(), 4)),
+        laneRow(kernel.div(kernel.lane(), 4)) {
     // A run of features of which a lane has 8, 4 or 2 neighbours.
     for (int64_t feature = 0; feature < spec.headDim;) {
       const int64_t each = std::min<int64_t>(8, llvm::bit_floor(uint64_t(spec.headDim - feature)) / 8);
@@ -50,7 +57,7 @@ public:
       feature += 8 * each;
     }
   }
-  LaunchAttr emit();
+  LaunchAttr emit(int64_t leastRows, int64_t mostRows);
 
 private:
   /// 16 rows of the second product: rows g and g + 8 are features first + each * g + 2 * word and the next one.
@@ -71,6 +78,10 @@ private:
 
   AttentionBuilder kernel;
   const AttentionSpec &spec;
+  /// Blocks that take turns at the pieces of a row.
+  const int64_t turns;
+  /// Tiles of features whose values are loaded together, as many as registers allow; whole loads of 16 bytes.
+  const size_t groupTiles;
   /// Blocks that share the query heads of a key head, and the heads of each.
   const int64_t chunks, chunkHeads;
   /// t and g.
@@ -84,24 +95,32 @@ private:
 
 } // namespace
 
-LaunchAttr DecodeEmitter::emit() {
-  const int64_t columns = spec.kvHeads * chunks * mostPieces;
+LaunchAttr DecodeEmitter::emit(int64_t leastRows, int64_t mostRows) {
+  const int64_t parts = spec.kvHeads * chunks, columns = parts * turns;
   sums = kernel.reserveShared(4 * warps * headsTogether * spec.headDim);
   states = kernel.reserveShared(8 * warps * headsTogether);
   kernel.withItem(kernel.div(kernel.block(), columns), LaunchWhen::SingleRows, [&] {
-    Value piece = kernel.rem(kernel.block(), mostPieces);
-    Value part = kernel.rem(kernel.div(kernel.block(), mostPieces), spec.kvHeads * chunks);
+    Value part = kernel.rem(kernel.div(kernel.block(), turns), parts);
     head = kernel.div(part, chunks);
     chunk = kernel.rem(part, chunks);
     Pieces pieces = kernel.piecesOf();
-    kernel.ifThen(kernel.less(piece, pieces.count), [&] {
+    auto take = [&](Value piece) {
       Value begin = kernel.add(pieces.begin, kernel.mul(piece, pieces.keys));
       takePiece(pieces, begin, kernel.min(kernel.add(begin, pieces.keys), pieces.end));
       kernel.barrier();
       join(pieces, piece);
+    };
+    Value first = kernel.rem(kernel.block(), turns);
+    if (turns == mostPieces)
+      return kernel.ifThen(kernel.less(first, pieces.count), [&] { take(first); });
+    kernel.forEach(first, pieces.count, turns, [&](Value piece) {
+      take(piece);
+      // The next piece's sums take the place of this one's.
+      kernel.barrier();
     });
   });
-  return kernel.finish({.columns = columns, .when = LaunchWhen::SingleRows});
+  return kernel.finish(
+      {.columns = columns, .leastRows = leastRows, .mostRows = mostRows, .when = LaunchWhen::SingleRows});
 }
 
 Value DecodeEmitter::offsetOf(Value inRun, Value key, const Pieces &pieces) {
@@ -343,6 +362,16 @@ void DecodeEmitter::join(const Pieces &pieces, Value piece) {
   });
 }
 
-LaunchAttr kerf::nvptx::emitDecode(gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec) {
-  return DecodeEmitter(module, (name + "_decode").str(), spec).emit();
+Launches kerf::nvptx::emitDecode(gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec) {
+  Launches launches;
+  const int64_t parts = spec.kvHeads * llvm::divideCeil(spec.queryHeads / spec.kvHeads, headsTogether);
+  int64_t least = 1;
+  for (const Turns &turns : table) {
+    const int64_t most = turns.most == UINT32_MAX ? turns.most : turns.most / parts;
+    if (most < least)
+      continue;
+    launches.push_back(DecodeEmitter(module, (name + turns.suffix).str(), spec, turns.blocks).emit(least, most));
+    least = most + 1;
+  }
+  return launches;
 }

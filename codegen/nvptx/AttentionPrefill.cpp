@@ -159,6 +159,7 @@ void PrefillEmitter::takeItem() {
     result.append(pages);
     return result;
   });
+  // No copy outlives the block.
   kernel.waitCopies(0);
   ValueRange results(state);
   storeRows(results.take_front(2), results.slice(2, 2), results.slice(4, spec.headDim / 2));

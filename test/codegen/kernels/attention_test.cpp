@@ -321,6 +321,24 @@ TEST_P(Attention, LongRows) {
   }
 }
 
+// The same rows in steps of few and of many.
+TEST_P(Attention, LongRowsInSteps) {
+  const std::vector<int64_t> lengths = {255, 1300, 257, 600};
+  Problem problem(target(), {16, 16, 16, 64, bf16, bf16, f32, 0.25, true}, lengths, 3);
+  for (int64_t backs : {1, 4, 9}) {
+    std::vector<Part> ends;
+    for (size_t sequence = 0; sequence < lengths.size(); ++sequence)
+      for (int64_t back = 1; back <= backs; ++back)
+        ends.push_back({int32_t(sequence), lengths[sequence] - back, 1});
+    const Result result = problem(ends, 1);
+    checkBits(problem, ends, 1, result);
+    if (!HasFatalFailure())
+      problem.check(ends, result);
+    if (HasFatalFailure())
+      return;
+  }
+}
+
 TEST_P(Attention, PageBoundaries) {
   for (int64_t page : {16, 48, 64, 128, 192})
     check({4, 2, 16, page, f32, bf16, f32, 0.25, false},
