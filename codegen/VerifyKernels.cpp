@@ -2,10 +2,10 @@
 // all that comes of a compilation but the manifest.
 #include "codegen/VerifyKernels.h"
 
+#include "codegen/package/LibraryTable.h"
 #include "codegen/package/Weights.h"
 #include "codegen/reference/Model.h"
 #include "codegen/x86/Jit.h"
-#include "codegen/package/LibraryTable.h"
 #include "codegen/x86/Library.h"
 #include "codegen/x86/StepRunner.h"
 #include "codegen/x86/Variant.h"

@@ -40,7 +40,8 @@ struct Listing {
 };
 
 /// Optimizes the module, fills in `listing` if there is one, and gives PTX of version 7.4, the first in which
-/// loads can pass by L1: drivers from 470 (CUDA 11.4) on take it. The same module gives the same text. Consumes the module's IR.
+/// loads can pass by L1: drivers from 470 (CUDA 11.4) on take it. The same module gives the same text. Consumes the
+/// module's IR.
 llvm::Expected<std::string> emitPtx(llvm::Module &module, const Variant &variant, Listing *listing = nullptr);
 
 /// The assembler: `path` if it is not empty, else the ptxas on PATH; nothing where there is none.

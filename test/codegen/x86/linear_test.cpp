@@ -4,8 +4,8 @@
 #include "codegen/x86/Kernels.h"
 #include "codegen/x86/Layout.h"
 #include "codegen/x86/Lower.h"
-#include "test/codegen/x86/AmxEmulation.h"
 #include "test/codegen/kernels/GuardedBuffer.h"
+#include "test/codegen/x86/AmxEmulation.h"
 #include "test/codegen/x86/Variants.h"
 
 #include <algorithm>
