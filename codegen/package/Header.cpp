@@ -2,6 +2,8 @@
 #include "codegen/package/Header.h"
 
 #include "codegen/package/OutputFile.h"
+#include "codegen/package/Weights.h"
+#include "dialects/kerf/KerfPrograms.h"
 #include "kerf/abi.h"
 #include "kerf/names.h"
 
@@ -22,13 +24,15 @@ constexpr uint64_t kThreadStack = 64 * 1024;
 constexpr uint64_t kContextRecords = 256 * 1024;
 constexpr uint64_t kTokenizerRecords = 2 * 1024 * 1024;
 constexpr uint64_t kDispatchRecord = 256;
+constexpr uint64_t kDeviceBlock = 2 * 1024 * 1024;
+constexpr uint64_t kDeviceWeightAlignment = 256;
 
 /// Writes the parts of one header.
 class HeaderWriter {
 public:
   HeaderWriter(const PackageInput &input, const PackageSizes &sizes, StringRef ident)
       : input(input), sizes(sizes), ident(ident.str()), macro("KERF_" + ident.upper()), module(input.module),
-        model(getModel(input.module)), out(text) {}
+        model(getModel(input.module)), gpu(isForGpu(input.module)), block(gpu ? kDeviceBlock : 4096), out(text) {}
 
   std::string write() {
     writeHead();
@@ -69,6 +73,9 @@ private:
   std::string ident, macro;
   ModuleOp module;
   ModelOp model;
+  const bool gpu;
+  /// What memory comes in multiples of.
+  const uint64_t block;
   std::string text;
   llvm::raw_string_ostream out;
 };
@@ -188,10 +195,11 @@ void HeaderWriter::writeCache() {
     line("      return UINT64_MAX;");
     line(("    sum = $i_add(sum, 1, $i_round($i_add(" + llvm::Twine(KERF_ALIGNMENT * group.getPlanes()) +
           ", pages, UINT64_C(" + llvm::Twine(uint64_t(group.getPlanes()) * input.pageBytes(group)) +
-          ")) / 64u * 64u, 4096));")
+          ")) / 64u * 64u, " + llvm::Twine(block) + "));")
              .str());
     line("    step += $i_round(T * 4, 64) + $i_round((S + 1) * 4, 64) + $i_round(pages * 4, 64);");
-    line("    sum = $i_add(sum, 1, pages * 8 + S * (table * 4 + 4));");
+    if (!gpu)
+      line("    sum = $i_add(sum, 1, pages * 8 + S * (table * 4 + 4));");
     line("  }");
   }
 }
@@ -238,8 +246,9 @@ void HeaderWriter::writePeak() {
     lists = std::max<uint64_t>(lists, program.getWorkLists().size());
   }
 
-  define("THREAD_BYTES", "UINT64_C(" + llvm::Twine(uint64_t(stack) + kThreadStack) + ")",
-         "What each thread of a context adds to the peak.");
+  if (!gpu)
+    define("THREAD_BYTES", "UINT64_C(" + llvm::Twine(uint64_t(stack) + kThreadStack) + ")",
+           "What each thread of a context adds to the peak.");
   line("");
   line("/// sum + count * bytes, or UINT64_MAX where that has more than 64 bits.");
   line("static inline uint64_t $i_add(uint64_t sum, uint64_t count, uint64_t bytes) {");
@@ -251,11 +260,20 @@ void HeaderWriter::writePeak() {
   line("  return bytes > UINT64_MAX - to ? UINT64_MAX : (bytes + to - 1) / to * to;");
   line("}");
   line("");
-  line("/// The peak-memory certificate: the most that the model and one context use, in bytes, for every CPU variant "
-       "of");
-  line("/// the library (kerf_model_certificate, once the model is open, evaluates it for the variant in use).");
-  line("///");
-  line("///     weights + manifest + KV pages + arena + step arrays + results + sampler + page tables + stacks");
+  if (gpu) {
+    line(
+        "/// The peak-memory certificate: the most of a GPU's memory that the model and one context use, in bytes, as");
+    line("/// kerf_plan_report.device states it: each part in blocks of 2 MiB. What the driver takes for itself is not "
+         "in it.");
+    line("///");
+    line("///     weights + KV pages + arena + step arrays + results");
+  } else {
+    line("/// The peak-memory certificate: the most that the model and one context use, in bytes, for every CPU "
+         "variant of");
+    line("/// the library (kerf_model_certificate, once the model is open, evaluates it for the variant in use).");
+    line("///");
+    line("///     weights + manifest + KV pages + arena + step arrays + results + sampler + page tables + stacks");
+  }
   line("///");
   line("/// The arguments are those of kerf_plan_options, zero for the default, with as many KV pages as every "
        "sequence");
@@ -276,11 +294,19 @@ void HeaderWriter::writePeak() {
   line("  const uint64_t most = UINT64_C(1) << 24;");
   line("  if (C > $I_CONTEXT || T > most || S > most || asked > most)");
   line("    return UINT64_MAX;");
-  line("  /* weights, manifest and the context's own records */");
-  line(("  sum = $I_WEIGHT_BYTES + UINT64_C(" +
-        llvm::Twine(sizes.manifestBytes + (sizes.hasTokenizer ? kTokenizerRecords : 0)) + ") + UINT64_C(" +
-        llvm::Twine(kContextRecords + dispatches * kDispatchRecord) + ") + S * 64;")
-           .str());
+  if (gpu) {
+    uint64_t weights = 0;
+    for (WeightOp weight : module.getOps<WeightOp>())
+      weights += llvm::alignTo(packedBytes(weight), kDeviceWeightAlignment);
+    line(("  (void)threads;\n  /* weights */\n  sum = UINT64_C(" + llvm::Twine(llvm::alignTo(weights, block)) + ");")
+             .str());
+  } else {
+    line("  /* weights, manifest and the context's own records */");
+    line(("  sum = $I_WEIGHT_BYTES + UINT64_C(" +
+          llvm::Twine(sizes.manifestBytes + (sizes.hasTokenizer ? kTokenizerRecords : 0)) + ") + UINT64_C(" +
+          llvm::Twine(kContextRecords + dispatches * kDispatchRecord) + ") + S * 64;")
+             .str());
+  }
   line(("  step += " + llvm::Twine(KERF_EXTENT_COUNT * sizeof(int32_t)) +
         "u + 2 * $i_round(T * 4, 64) + $i_round(R * 4, 64) + 2 * $i_round(S * 4, 64) + " + llvm::Twine(lists) +
         "u * $i_round(W * " + llvm::Twine(sizeof(kerf_work_item)) + "u, 64);")
@@ -288,12 +314,13 @@ void HeaderWriter::writePeak() {
   writeCache();
   writeArena();
   writeResults();
-  line("  sum = $i_add(sum, 1, $i_round(arena, 4096));");
-  line("  sum = $i_add(sum, 1, $i_round(step, 4096));");
-  line("  sum = $i_add(sum, 1, $i_round(results, 4096));");
-  line("  /* sampler, stacks */");
-  line("  sum = $i_add(sum, 1, $i_round((uint64_t)$I_VOCABULARY * 8, 4096));");
-  line("  sum = $i_add(sum, threads ? threads : 1u, $I_THREAD_BYTES);");
+  for (const char *part : {"arena", "step", "results"})
+    line(llvm::formatv("  sum = $i_add(sum, 1, $i_round({0}, {1}));", part, block).str());
+  if (!gpu) {
+    line("  /* sampler, stacks */");
+    line("  sum = $i_add(sum, 1, $i_round((uint64_t)$I_VOCABULARY * 8, 4096));");
+    line("  sum = $i_add(sum, threads ? threads : 1u, $I_THREAD_BYTES);");
+  }
   line("  return sum > UINT64_C(1) << 60 ? UINT64_MAX : sum;");
   line("}");
   line("");
