@@ -40,7 +40,8 @@ inline float saturate(float x) { return x > 0 ? (x < 1 ? x : 1.0f) : 0.0f; }
 /// 2^x, rounded from an error of 1e-11: ex2.approx of the hardware is right to 2 units in the last place (PTX ISA), in
 /// bits of its own. A polynomial, so that lanes are vectors.
 inline float exp2Lane(float x) {
-  float clamped = x < -160.0f ? -160.0f : x > 130.0f ? 130.0f : x;
+  // NaN is given back below; here it must be a number that fits an integer.
+  float clamped = x >= -160.0f ? (x > 130.0f ? 130.0f : x) : -160.0f;
   double whole = std::nearbyint(static_cast<double>(clamped));
   double r = (static_cast<double>(clamped) - whole) * 0.693147180559945309417;
   // Taylor series of e^r, |r| <= 0.35: the term after the last is below 1e-12.
