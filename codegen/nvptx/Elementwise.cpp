@@ -80,18 +80,18 @@ Launches kerf::nvptx::emitKernel(GPUModuleOp module, const Variant &, llvm::Stri
 Launches kerf::nvptx::emitKernel(GPUModuleOp module, const Variant &, llvm::StringRef name, const LayerNormSpec &spec) {
   const unsigned lanes = vectorLanes(spec.columns, {spec.input, spec.output, Element::F32});
   KernelBuilder kernel(module, name, {readable, {}, {}, writable}, threadsFor(spec.columns / lanes));
-  Value shared = kernel.reserveShared(128);
+  Value sums = kernel.reserveShared(128), squaresOf = kernel.reserveShared(128);
   kernel.ifThen(kernel.less(kernel.block(), kernel.rows()), [&] {
     Run run(kernel, spec.columns, lanes);
     auto input = [&](Value column) {
       return kernel.loadF32(
           spec.input, elementAt(kernel, kernel.operand(0), kernel.block(), spec.columns, column, spec.input), lanes);
     };
-    Value sum = run.sum(shared, [&](Value column, Value sum) {
+    Value sum = run.sum(sums, [&](Value column, Value sum) {
       return addLanes(kernel, input(column), lanes, sum, [&](Value x, Value sum) { return kernel.add(sum, x); });
     });
     Value mean = kernel.div(sum, kernel.f32(float(spec.columns)));
-    Value squares = run.sum(shared, [&](Value column, Value sum) {
+    Value squares = run.sum(squaresOf, [&](Value column, Value sum) {
       return addLanes(kernel, input(column), lanes, sum, [&](Value x, Value sum) {
         Value difference = kernel.sub(x, mean);
         return kernel.fma(difference, difference, sum);

@@ -159,7 +159,6 @@ Value KernelBuilder::sumBlock(Value value, Value shared) {
   Value sum = load(b.getF32Type(), shared, 4);
   for (unsigned warp = 1; warp < warps; ++warp)
     sum = add(sum, load(b.getF32Type(), at(shared, i32(4 * warp)), 4));
-  barrier();
   return sum;
 }
 

@@ -66,7 +66,7 @@ public:
   /// Sum, greatest of `lanes` neighbouring lanes of a warp, in each of them; always the same tree.
   Value sumLanes(Value value, unsigned lanes = 32);
   Value maxLanes(Value value, unsigned lanes = 32);
-  /// Sum over the block, in each thread; `shared` has a float for each warp and is free again after it.
+  /// Sum over the block, in each thread; `shared` has a float for each warp, and holds nothing else before or after.
   Value sumBlock(Value value, Value shared);
 
   /// Loads elements (a power of two of at most 16 bytes), aligned to their size, and widens them to f32: a scalar

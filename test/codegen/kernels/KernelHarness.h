@@ -124,17 +124,37 @@ struct Target {
   int64_t attentionTile() const { return cpu ? cpu->attentionTile : gpu->attentionTile; }
 };
 
+/// PTX and launches of what `emit` writes.
+template <typename Emit>
+std::pair<std::string, std::vector<GpuLaunch>> compileForGpu(mlir::MLIRContext &context, const nvptx::Variant &variant,
+                                                             Emit emit) {
+  nvptx::loadKernelDialects(context);
+  auto loc = mlir::UnknownLoc::get(&context);
+  mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(loc);
+  mlir::OpBuilder builder(module->getBodyRegion());
+  auto gpuModule = mlir::gpu::GPUModuleOp::create(builder, loc, "kernels");
+  std::vector<GpuLaunch> launches;
+  for (LaunchAttr launch : emit(gpuModule, variant, "kernel"))
+    launches.push_back({launch.getFunction().str(), launch.getLeast(), launch.getMost(), int(launch.getWhen()),
+                        launch.getTile(), launch.getColumns(), unsigned(launch.getThreads()),
+                        unsigned(launch.getShared())});
+  if (failed(nvptx::lowerToLLVMDialect(gpuModule)))
+    std::abort();
+  llvm::ExitOnError orExit("error: ");
+  llvm::LLVMContext llvmContext;
+  auto code = orExit(nvptx::translate(gpuModule, variant, llvmContext));
+  return {orExit(nvptx::emitPtx(*code, variant)), launches};
+}
+
 /// A compiled kernel.
 class Kernel {
 public:
   /// `emit` is called with the module of the target, its variant and the kernel's name.
   template <typename Emit> Kernel(const Target &target, Emit emit) {
     x86::loadKernelDialects(context);
-    nvptx::loadKernelDialects(context);
-    auto loc = mlir::UnknownLoc::get(&context);
-    mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(loc);
     llvm::ExitOnError orExit("error: ");
     if (target.cpu) {
+      mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
       auto info = emit(*module, *target.cpu, "kernel");
       tile = info.tile;
       columns = info.columns;
@@ -142,17 +162,9 @@ public:
       run = orExit(jit->find(info.name));
       return;
     }
-    mlir::OpBuilder builder(module->getBodyRegion());
-    auto gpuModule = mlir::gpu::GPUModuleOp::create(builder, loc, "kernels");
-    for (LaunchAttr launch : emit(gpuModule, *target.gpu, "kernel"))
-      launches.push_back({launch.getFunction().str(), launch.getLeast(), launch.getMost(), int(launch.getWhen()),
-                          launch.getTile(), launch.getColumns(), unsigned(launch.getThreads()),
-                          unsigned(launch.getShared())});
-    if (failed(nvptx::lowerToLLVMDialect(gpuModule)))
-      std::abort();
-    llvm::LLVMContext llvmContext;
-    auto code = orExit(nvptx::translate(gpuModule, *target.gpu, llvmContext));
-    image = std::make_unique<GpuImage>(orExit(nvptx::emitPtx(*code, *target.gpu)));
+    auto [ptx, found] = compileForGpu(context, *target.gpu, emit);
+    launches = std::move(found);
+    image = std::make_unique<GpuImage>(ptx);
   }
   /// Runs a step; the operands are starts of guarded buffers, on a GPU followed by `scratch` bytes of its own.
   void operator()(std::vector<void *> operands, int64_t rows, size_t scratch = 0) {
