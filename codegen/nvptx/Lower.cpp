@@ -1,6 +1,8 @@
 //===- Lower.cpp - from a module of GPU kernels to PTX and cubin ----------===//
 #include "codegen/nvptx/Lower.h"
 
+#include "codegen/kernels/Optimize.h"
+
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/ConvertToLLVM/ToLLVMPass.h"
@@ -17,9 +19,7 @@
 
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/IR/LegacyPassManager.h"
-#include "llvm/IR/Verifier.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Program.h"
@@ -28,6 +28,7 @@
 #include "llvm/Target/TargetMachine.h"
 
 using namespace mlir;
+using namespace kerf;
 using namespace kerf::nvptx;
 
 void kerf::nvptx::registerLowering(DialectRegistry &registry) {
@@ -93,47 +94,16 @@ llvm::Expected<std::unique_ptr<llvm::Module>> kerf::nvptx::translate(gpu::GPUMod
   return translated;
 }
 
-static std::string print(const llvm::Module &module) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  module.print(stream, nullptr);
-  return text;
-}
-
-static llvm::Error optimize(llvm::Module &module, llvm::TargetMachine &machine, const Variant &variant) {
-  std::string broken;
-  llvm::raw_string_ostream stream(broken);
-  if (llvm::verifyModule(module, &stream))
-    return llvm::createStringError("the kernels of %s must be valid LLVM IR, got: %s", variant.name, broken.c_str());
-  llvm::PipelineTuningOptions tuning;
-  // Kernels are unrolled as they are meant to be.
-  tuning.LoopVectorization = false;
-  tuning.SLPVectorization = false;
-  tuning.LoopUnrolling = false;
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager graphs;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(&machine, tuning);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(graphs);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, graphs, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
-  return llvm::Error::success();
-}
-
 llvm::Expected<std::string> kerf::nvptx::emitPtx(llvm::Module &module, const Variant &variant, Listing *listing) {
   auto machine = createMachine(variant);
   if (!machine)
     return machine.takeError();
   if (listing)
-    listing->llvmIR = print(module);
-  if (llvm::Error error = optimize(module, **machine, variant))
+    listing->llvmIR = kernels::printModule(module);
+  if (llvm::Error error = kernels::optimize(module, **machine, variant.name))
     return error;
   if (listing)
-    listing->optimizedIR = print(module);
+    listing->optimizedIR = kernels::printModule(module);
   llvm::SmallVector<char, 0> text;
   llvm::raw_svector_ostream stream(text);
   llvm::legacy::PassManager passes;

@@ -1,6 +1,8 @@
 //===- Lower.cpp - from a module of kernels to an object file -------------===//
 #include "codegen/x86/Lower.h"
 
+#include "codegen/kernels/Optimize.h"
+
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
@@ -12,15 +14,14 @@
 #include "mlir/Target/LLVMIR/Export.h"
 
 #include "llvm/IR/LegacyPassManager.h"
-#include "llvm/IR/Verifier.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Transforms/Utils/Cloning.h"
 
 using namespace mlir;
+using namespace kerf;
 using namespace kerf::x86;
 
 void kerf::x86::addLoweringPasses(OpPassManager &passes) {
@@ -93,27 +94,7 @@ llvm::Error kerf::x86::optimize(llvm::Module &module, const Variant &variant) {
   auto machine = createMachine(variant);
   if (!machine)
     return machine.takeError();
-  std::string broken;
-  llvm::raw_string_ostream stream(broken);
-  if (llvm::verifyModule(module, &stream))
-    return llvm::createStringError("the kernels of %s must be valid LLVM IR, got: %s", variant.name, broken.c_str());
-  llvm::PipelineTuningOptions tuning;
-  // Kernels are vectorized and unrolled as they are meant to be; what is left are tails.
-  tuning.LoopVectorization = false;
-  tuning.SLPVectorization = false;
-  tuning.LoopUnrolling = false;
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager graphs;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(machine->get(), tuning);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(graphs);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, graphs, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
-  return llvm::Error::success();
+  return kernels::optimize(module, **machine, variant.name);
 }
 
 static llvm::Error emit(llvm::Module &module, const Variant &variant, llvm::CodeGenFileType type,
@@ -144,21 +125,14 @@ llvm::Expected<std::string> kerf::x86::emitAssembly(llvm::Module &module, const 
   return std::string(text.begin(), text.end());
 }
 
-std::string kerf::x86::printModule(const llvm::Module &module) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  module.print(stream, nullptr);
-  return text;
-}
-
 llvm::Expected<llvm::SmallVector<char, 0>> kerf::x86::compileModule(llvm::Module &module, const Variant &variant,
                                                                     Listing *listing) {
   if (listing)
-    listing->llvmIR = printModule(module);
+    listing->llvmIR = kernels::printModule(module);
   if (llvm::Error error = optimize(module, variant))
     return error;
   if (listing) {
-    listing->optimizedIR = printModule(module);
+    listing->optimizedIR = kernels::printModule(module);
     auto assembly = emitAssembly(*llvm::CloneModule(module), variant);
     if (!assembly)
       return assembly.takeError();

@@ -40,9 +40,6 @@ llvm::Expected<llvm::SmallVector<char, 0>> emitObject(llvm::Module &module, cons
 /// The same as assembly text.
 llvm::Expected<std::string> emitAssembly(llvm::Module &module, const Variant &variant);
 
-/// The module's LLVM IR as text.
-std::string printModule(const llvm::Module &module);
-
 /// What a module became on its way to its object file, as text.
 struct Listing {
   /// LLVM IR before and after optimization, and assembly.
