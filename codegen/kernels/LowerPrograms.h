@@ -21,6 +21,28 @@ using ScratchOf = llvm::function_ref<LinearForm(const Spec &)>;
 /// an op that has no kernel and on operands that are no memory.
 mlir::LogicalResult lowerPrograms(mlir::ModuleOp module, KernelTable &kernels, ScratchOf scratch);
 
+/// The variants of those names among a target's, or all of them where there are no names. Fails with a diagnostic that
+/// lists them on a name that is none.
+template <typename Variant>
+llvm::FailureOr<llvm::SmallVector<const Variant *>>
+chooseVariants(mlir::ModuleOp module, llvm::ArrayRef<std::string> names, llvm::ArrayRef<Variant> known) {
+  llvm::SmallVector<const Variant *> chosen;
+  for (const std::string &name : names) {
+    const Variant *variant = llvm::find_if(known, [&](const Variant &each) { return name == each.name; });
+    if (variant == known.end()) {
+      mlir::InFlightDiagnostic diag = module.emitError("variants must be among");
+      for (const Variant &each : known)
+        diag << " " << each.name;
+      return diag << ", got " << name;
+    }
+    chosen.push_back(variant);
+  }
+  if (chosen.empty())
+    for (const Variant &each : known)
+      chosen.push_back(&each);
+  return chosen;
+}
+
 } // namespace kerf::kernels
 
 #endif // KERF_CODEGEN_KERNELS_LOWERPROGRAMS_H

@@ -18,31 +18,14 @@ struct EmitNvptxKernelsPass : nvptx::impl::EmitNvptxKernelsBase<EmitNvptxKernels
   using EmitNvptxKernelsBase::EmitNvptxKernelsBase;
 
   void runOnOperation() override {
-    SmallVector<const Variant *> chosen;
-    if (failed(chooseVariants(chosen)) || failed(lowerPrograms(getOperation(), kernels, scratchOf)))
+    auto chosen = chooseVariants(getOperation(), variants, nvptx::variants());
+    if (failed(chosen) || failed(lowerPrograms(getOperation(), kernels, scratchOf)))
       return signalPassFailure();
-    for (const Variant *variant : chosen)
+    for (const Variant *variant : *chosen)
       emitVariant(*variant);
   }
 
 private:
-  LogicalResult chooseVariants(SmallVectorImpl<const Variant *> &chosen) {
-    for (const std::string &name : variants) {
-      const Variant *variant = findVariant(name);
-      if (!variant) {
-        InFlightDiagnostic diag = getOperation().emitError("variants must be among");
-        for (const Variant &known : nvptx::variants())
-          diag << " " << known.name;
-        return diag << ", got " << name;
-      }
-      chosen.push_back(variant);
-    }
-    if (chosen.empty())
-      for (const Variant &variant : nvptx::variants())
-        chosen.push_back(&variant);
-    return success();
-  }
-
   void emitVariant(const Variant &variant) {
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
     Location loc = getOperation().getLoc();

@@ -18,33 +18,14 @@ struct EmitX86KernelsPass : x86::impl::EmitX86KernelsBase<EmitX86KernelsPass> {
   using EmitX86KernelsBase::EmitX86KernelsBase;
 
   void runOnOperation() override {
-    SmallVector<const Variant *> chosen;
-    if (failed(chooseVariants(chosen)))
+    auto chosen = chooseVariants(getOperation(), variants, x86::variants());
+    if (failed(chosen) || failed(lowerPrograms(getOperation(), kernels, [](const Spec &) { return LinearForm(); })))
       return signalPassFailure();
-    if (failed(lowerPrograms(getOperation(), kernels, [](const Spec &) { return LinearForm(); })))
-      return signalPassFailure();
-    for (const Variant *variant : chosen)
+    for (const Variant *variant : *chosen)
       emitVariant(*variant);
   }
 
 private:
-  LogicalResult chooseVariants(SmallVectorImpl<const Variant *> &chosen) {
-    for (const std::string &name : variants) {
-      const Variant *variant = findVariant(name);
-      if (!variant) {
-        InFlightDiagnostic diag = getOperation().emitError("variants must be among");
-        for (const Variant &known : x86::variants())
-          diag << " " << known.name;
-        return diag << ", got " << name;
-      }
-      chosen.push_back(variant);
-    }
-    if (chosen.empty())
-      for (const Variant &variant : x86::variants())
-        chosen.push_back(&variant);
-    return success();
-  }
-
   void emitVariant(const Variant &variant) {
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
     Location loc = getOperation().getLoc();
