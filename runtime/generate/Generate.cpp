@@ -134,11 +134,16 @@ void runPrompt(Context &context, kerf_sequence *sequence, const std::vector<int3
 }
 
 // Token after token until something ends it. The logits of the prompt's last token are there.
-kerf_finish decode(Context &context, kerf_sequence *sequence, const kerf_generate_options &options, Sampler &sampler,
-                   TextOut &out, uint64_t begin, Generated &result) {
+kerf_finish decode(Context &context, kerf_sequence *sequence, const kerf_generate_options &options,
+                   const Sampling &sampling, TextOut &out, uint64_t begin, Generated &result) {
+  Candidate *scratch = reinterpret_cast<Candidate *>(context.needPlan().sampler.data());
+  Random random(options.seed);
   const std::vector<int32_t> &ends = context.model().endTokens();
   for (;;) {
-    const int32_t id = sampler.choose(context.logits(0));
+    const int32_t id =
+        drawToken(sampling, random.next(), context.logits(0), context.model().terms().vocabulary, scratch);
+    if (id < 0)
+      fail(KERF_FAILED, "the logits hold no number");
     result.ids.push_back(id);
     if (result.ids.size() == 1)
       result.firstNs = now() - begin;
@@ -166,17 +171,17 @@ Generated generate(Context &context, const kerf_generate_options &options) {
   const uint64_t begin = now();
   Generated result;
   const Model &model = context.model();
-  Plan &plan = context.needPlan();
+  context.needPlan();
   TextOut out(model, options, result);
-  Sampler sampler({options.temperature, options.top_k, options.top_p, options.seed},
-                  reinterpret_cast<Candidate *>(plan.sampler.data()), model.terms().vocabulary);
+  const Sampling sampling = {options.temperature, options.top_k, options.top_p};
+  checkSampling(sampling);
   const std::vector<int32_t> prompt = promptIds(model, options);
   result.promptTokens = uint32_t(prompt.size());
   Target target(context, options.sequence);
   try {
     runPrompt(context, target.get(), prompt);
     result.promptNs = now() - begin;
-    result.finish = decode(context, target.get(), options, sampler, out, begin, result);
+    result.finish = decode(context, target.get(), options, sampling, out, begin, result);
   } catch (const Error &error) {
     if (error.code() != KERF_CANCELLED)
       throw;

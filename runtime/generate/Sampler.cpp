@@ -1,15 +1,73 @@
 #include "runtime/generate/Sampler.h"
 
+#include "runtime/schema/Sampling.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 namespace kerf::rt {
 namespace {
 
 bool likelier(const Candidate &a, const Candidate &b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; }
+
+// Step 1 of the definition.
+class Weights {
+public:
+  Weights(float most, float temperature, uint32_t vocabulary)
+      : most_(most), scale_(schema::kSampleScale / double(temperature)), shift_(schema::sampleShift(vocabulary)) {}
+
+  uint64_t operator()(float logit) const {
+    const double u = (most_ - double(logit)) * scale_;
+    if (!(u < schema::kSampleFar)) // NaN too
+      return 0;
+    const uint64_t q = uint64_t(int64_t(u)), f = q & 0xffffffff;
+    uint64_t h = 0;
+    for (uint32_t k = std::size(schema::kSampleSeries); k-- > 0;)
+      h = f * (schema::kSampleSeries[k] - h) >> 32;
+    return ((uint64_t(1) << 32) - h) << 30 >> std::min<uint64_t>((q >> 32) + shift_, 63);
+  }
+
+private:
+  double most_, scale_;
+  uint32_t shift_;
+};
+
+// The last of the kept: step 2. What comes behind every candidate where all are kept.
+Candidate lastKept(const Sampling &sampling, const Weights &weight, const float *logits, uint32_t vocabulary,
+                   Candidate *scratch) {
+  const Candidate all = {-std::numeric_limits<float>::infinity(), std::numeric_limits<int32_t>::max()};
+  const bool few = sampling.topK && sampling.topK < vocabulary, nucleus = sampling.topP > 0 && sampling.topP < 1;
+  if (!few && !nucleus)
+    return all;
+  Candidate *end = scratch;
+  for (uint32_t i = 0; i < vocabulary; ++i)
+    if (!std::isnan(logits[i]))
+      *end++ = {logits[i], int32_t(i)};
+  const bool cut = few && sampling.topK < end - scratch;
+  if (cut) {
+    std::nth_element(scratch, scratch + sampling.topK - 1, end, likelier);
+    end = scratch + sampling.topK;
+  }
+  if (!nucleus)
+    return cut ? end[-1] : all;
+
+  uint64_t total = 0, sum = 0;
+  for (const Candidate *c = scratch; c < end; ++c)
+    total += weight(c->logit);
+  const uint64_t needed = std::max<uint64_t>(1, uint64_t(std::ceil(double(sampling.topP) * double(total))));
+  // The nucleus is usually a few tokens of many: sort prefixes of growing length until it lies within.
+  Candidate *sorted = scratch;
+  for (ptrdiff_t length = 64;; length *= 8) {
+    Candidate *until = end - sorted > length ? sorted + length : end;
+    std::partial_sort(sorted, until, end, likelier);
+    for (; sorted < until; ++sorted)
+      if ((sum += weight(sorted->logit)) >= needed)
+        return *sorted;
+  }
+}
 
 } // namespace
 
@@ -34,97 +92,33 @@ uint64_t Random::next() {
   return result;
 }
 
-double Random::uniform() { return double(next() >> 11) * 0x1.0p-53; }
-
-Sampler::Sampler(const Sampling &sampling, Candidate *scratch, uint32_t vocabulary)
-    : sampling_(sampling), scratch_(scratch), vocabulary_(vocabulary), random_(sampling.seed) {
+void checkSampling(const Sampling &sampling) {
   if (!(sampling.temperature >= 0) || std::isinf(sampling.temperature))
     fail(KERF_BAD_ARGUMENT, "temperature must be a number of at least 0, got ", sampling.temperature);
   if (!(sampling.topP >= 0 && sampling.topP <= 1))
     fail(KERF_BAD_ARGUMENT, "top_p must be 0 to 1, got ", sampling.topP);
 }
 
-int32_t Sampler::greedy(const float *logits) const {
+int32_t drawToken(const Sampling &sampling, uint64_t random, const float *logits, uint32_t vocabulary,
+                  Candidate *scratch) {
   int32_t best = -1;
-  for (uint32_t i = 0; i < vocabulary_; ++i)
+  for (uint32_t i = 0; i < vocabulary; ++i)
     if (best < 0 ? !std::isnan(logits[i]) : logits[i] > logits[best])
       best = int32_t(i);
-  if (best < 0)
-    fail(KERF_FAILED, "the logits hold no number");
-  return best;
-}
-
-int32_t Sampler::choose(const float *logits) {
-  const int32_t best = greedy(logits);
-  if (sampling_.temperature == 0 || sampling_.topK == 1 || std::isinf(logits[best]))
+  if (best < 0 || sampling.temperature == 0 || sampling.topK == 1 || std::isinf(logits[best]))
     return best;
-  const bool keepsAll =
-      (sampling_.topK == 0 || sampling_.topK >= vocabulary_) && (sampling_.topP == 0 || sampling_.topP >= 1);
-  return keepsAll ? fromAll(logits, logits[best]) : fromFew(logits, logits[best]);
-}
 
-int32_t Sampler::fromAll(const float *logits, float most) {
-  auto weight = [&](uint32_t i) {
-    return std::isnan(logits[i]) ? 0 : std::exp((double(logits[i]) - most) / sampling_.temperature);
-  };
-  double sum = 0;
-  for (uint32_t i = 0; i < vocabulary_; ++i)
-    sum += weight(i);
-  const double target = random_.uniform() * sum;
-  double reached = 0;
-  int32_t last = -1;
-  for (uint32_t i = 0; i < vocabulary_; ++i) {
-    const double w = weight(i);
-    if (w == 0)
-      continue;
-    reached += w;
-    last = int32_t(i);
-    if (reached > target)
-      return last;
-  }
-  return last;
-}
-
-int32_t Sampler::fromFew(const float *logits, float most) {
-  Candidate *end = scratch_;
-  for (uint32_t i = 0; i < vocabulary_; ++i)
-    if (!std::isnan(logits[i]))
-      *end++ = {logits[i], int32_t(i)};
-  if (sampling_.topK && sampling_.topK < uint32_t(end - scratch_)) {
-    std::nth_element(scratch_, scratch_ + sampling_.topK, end, likelier);
-    end = scratch_ + sampling_.topK;
-  }
-  auto weight = [&](const Candidate &c) { return std::exp((double(c.logit) - most) / sampling_.temperature); };
-
-  // The nucleus is usually a few tokens of many: sort prefixes of growing length until it lies within.
-  const bool nucleus = sampling_.topP > 0 && sampling_.topP < 1;
-  double total = 0;
-  if (nucleus)
-    for (const Candidate *c = scratch_; c < end; ++c)
-      total += weight(*c);
-  Candidate *sorted = scratch_, *kept = end;
-  double sum = 0;
-  for (ptrdiff_t length = nucleus ? 64 : end - scratch_; sorted < end && kept == end; length *= 8) {
-    Candidate *until = end - sorted > length ? sorted + length : end;
-    std::partial_sort(sorted, until, end, likelier);
-    for (; sorted < until; ++sorted) {
-      sum += weight(*sorted);
-      if (nucleus && sum >= sampling_.topP * total) {
-        kept = ++sorted;
-        break;
-      }
-    }
-    if (sorted == end || kept != end)
-      break;
-  }
-  const double target = random_.uniform() * sum;
-  double reached = 0;
-  for (const Candidate *c = scratch_; c < kept; ++c) {
-    reached += weight(*c);
-    if (reached > target)
-      return c->id;
-  }
-  return kept[-1].id;
+  const Weights weight(logits[best], sampling.temperature, vocabulary);
+  const Candidate last = lastKept(sampling, weight, logits, vocabulary, scratch);
+  const auto weightOfKept = [&](uint32_t i) { return likelier(last, {logits[i], int32_t(i)}) ? 0 : weight(logits[i]); };
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < vocabulary; ++i)
+    sum += weightOfKept(i);
+  const uint64_t target = uint64_t((unsigned __int128)random * sum >> 64); // below the sum
+  uint32_t id = 0;
+  for (uint64_t reached = weightOfKept(0); reached <= target; reached += weightOfKept(id))
+    ++id;
+  return int32_t(id);
 }
 
 } // namespace kerf::rt

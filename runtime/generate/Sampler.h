@@ -14,8 +14,6 @@ public:
   explicit Random(uint64_t seed);
   /// The next 64 bits.
   uint64_t next();
-  /// Uniform in [0, 1): the upper 53 bits of next() times 2^-53.
-  double uniform();
 
 private:
   uint64_t state_[4];
@@ -26,36 +24,21 @@ struct Sampling {
   float temperature; ///< 0: the likeliest, the lowest id of equals
   uint32_t topK;     ///< keep the k likeliest; 0: all
   float topP;        ///< of these, the fewest likeliest whose probabilities reach this sum; 0 or ≥ 1: all
-  uint64_t seed;
 };
 
-/// One entry of the sampler's scratch.
+/// One entry of the scratch of drawToken.
 struct Candidate {
   float logit;
   int32_t id;
 };
 
-/// Draws tokens. Candidates are ordered by falling logit, then by rising id; probabilities are summed in f64 in that
-/// order, or in the order of ids when all are kept, so that a seed gives the same tokens everywhere.
-class Sampler {
-public:
-  /// `scratch` has room for `vocabulary` candidates and outlives this. Throws KERF_BAD_ARGUMENT on a temperature or
-  /// top-p that is negative or no number.
-  Sampler(const Sampling &sampling, Candidate *scratch, uint32_t vocabulary);
+/// Throws KERF_BAD_ARGUMENT on a temperature or top-p that is negative or no number.
+void checkSampling(const Sampling &sampling);
 
-  /// The next token. NaN never wins; throws KERF_FAILED when there is nothing else.
-  int32_t choose(const float *logits);
-
-private:
-  int32_t greedy(const float *logits) const;
-  int32_t fromAll(const float *logits, float most);
-  int32_t fromFew(const float *logits, float most);
-
-  Sampling sampling_;
-  Candidate *scratch_;
-  uint32_t vocabulary_;
-  Random random_;
-};
+/// The token that runtime/schema/Sampling.h defines for these logits and 64 random bits; -1 where the logits hold no
+/// number. `sampling` is checked; `scratch` has room for `vocabulary` candidates.
+int32_t drawToken(const Sampling &sampling, uint64_t random, const float *logits, uint32_t vocabulary,
+                  Candidate *scratch);
 
 } // namespace kerf::rt
 
