@@ -80,9 +80,8 @@ LogicalResult Compiler::checkOptions() {
   if (!options.gpus.empty() && options.from && *options.from > Phase::Memory)
     return fail("--target chooses what the kernels phase writes: resume from import, optimize or memory, got " +
                 getPhaseName(*options.from));
-  if (!options.gpus.empty() && (options.verifyNumerics || !options.kernelDirectory.empty()))
-    return fail("--verify-numerics and --dump-kernels-to run and write kernels of this machine's CPU: compile for "
-                "x86-64 to use them");
+  if (!options.gpus.empty() && options.verifyNumerics)
+    return fail("--verify-numerics runs kernels of this machine's CPU: compile for x86-64 to use it");
   // Not after minutes of work.
   if (options.to == Phase::Package)
     if (llvm::Error error = Outputs::check(getOutputDirectory()))
@@ -213,13 +212,17 @@ LogicalResult Compiler::runPasses(Phase phase, llvm::function_ref<void(PassManag
 
 bool Compiler::isGpu() { return !options.gpus.empty() || (module && isForGpu(*module)); }
 
+std::string Compiler::findPtxas(const Twine &lacking) {
+  const std::optional<std::string> ptxas = nvptx::findPtxas(options.ptxas);
+  if (!ptxas)
+    progress.note(("no ptxas on PATH: " + lacking + "; install the CUDA toolkit or name one with --ptxas").str());
+  return ptxas.value_or("");
+}
+
 LogicalResult Compiler::runObjects() {
   if (isGpu()) {
-    const std::optional<std::string> ptxas = nvptx::findPtxas(options.ptxas);
-    if (!ptxas)
-      progress.note("no ptxas on PATH: the library has PTX only, which the driver assembles when a model is opened; "
-                    "install the CUDA toolkit or name one with --ptxas");
-    if (llvm::Error error = nvptx::compileVariants(*module, ptxas.value_or(""), options.threads,
+    const std::string ptxas = findPtxas("the library has PTX only, which the driver assembles when a model is opened");
+    if (llvm::Error error = nvptx::compileVariants(*module, ptxas, options.threads,
                                                    options.dumpDirectory.empty() ? nullptr : &imageListings))
       return fail(std::move(error));
     return success();
@@ -394,7 +397,8 @@ LogicalResult Compiler::dumpEachKernel() {
       return fail("cannot make the directory " + directory + ": " + error.message());
     return writeFile(path, [&](llvm::raw_ostream &os) { os << text; });
   };
-  if (llvm::Error error = dumpKernels(*module, options.threads, write))
+  const std::string ptxas = isGpu() ? findPtxas("kernels are written as PTX, without cubins") : "";
+  if (llvm::Error error = dumpKernels(*module, ptxas, options.threads, write))
     return fail(std::move(error));
   return success();
 }

@@ -88,6 +88,8 @@ private:
   bool runs(Phase phase) const { return (!options.from || phase > *options.from) && phase <= options.to; }
   /// Whether code is for GPUs: as asked, or as the module that was read is.
   bool isGpu();
+  /// The assembler for GPUs; where there is none, empty, and a note says what is `lacking`.
+  std::string findPtxas(const llvm::Twine &lacking);
   std::string getOutputDirectory() const { return options.output.empty() ? "." : options.output; }
   PhaseSummary summarize(Phase phase);
 

@@ -15,15 +15,24 @@ using WriteFileFn = llvm::function_ref<llvm::LogicalResult(llvm::StringRef name,
 
 /// Writes every kernel of every variant of a module after the kernels phase:
 ///
-///     KERNEL.VARIANT.mlir         its function, its first dispatch and what that names
-///     KERNEL.VARIANT.ll           LLVM IR after optimization
-///     KERNEL.VARIANT.s, .o        assembly and object file
-///     KERNEL.VARIANT.c            a benchmark: `cc -O2 KERNEL.VARIANT.c KERNEL.VARIANT.o`
-///     kernel_benchmark.h, kerf/   what benchmarks include
+///     KERNEL.VARIANT.mlir              its functions, its first dispatch and what that names
+///     KERNEL.VARIANT.ll                LLVM IR after optimization
+///     KERNEL.VARIANT.c                 a benchmark; a comment in it says how it is built
+///     kernel_benchmark.h, …, kerf/     what benchmarks include
+///
+/// for a CPU
+///
+///     KERNEL.VARIANT.s, .o             assembly and object file
+///
+/// and for a GPU
+///
+///     KERNEL.VARIANT.ptx               PTX
+///     KERNEL.VARIANT.cubin, .ptxas.txt where the variant has one and `ptxas` is not empty: the cubin, and registers,
+///                                      shared memory and spills of each function
 ///
 /// At most `threads` compile at once. Fails where a kernel cannot be compiled or a file not be written; the latter has
 /// then been reported by `write`.
-llvm::Error dumpKernels(mlir::ModuleOp module, unsigned threads, WriteFileFn write);
+llvm::Error dumpKernels(mlir::ModuleOp module, llvm::StringRef ptxas, unsigned threads, WriteFileFn write);
 
 } // namespace kerf
 #endif // KERF_CODEGEN_DRIVER_KERNELDUMP_H

@@ -64,7 +64,7 @@ static cl::opt<std::string> compileFrom("compile-from", cl::value_desc("phase"),
 static cl::opt<std::string> dumpPhases("dump-phases-to", cl::value_desc("directory"), cl::cat(category),
                                        cl::desc("Write what each phase leaves"));
 static cl::opt<std::string> dumpKernels("dump-kernels-to", cl::value_desc("directory"), cl::cat(category),
-                                        cl::desc("Write each kernel by itself: IR, assembly, object and a benchmark"));
+                                        cl::desc("Write each kernel by itself: IR, what it is compiled to, and a benchmark"));
 static cl::opt<unsigned> threads("j", cl::Prefix, cl::value_desc("N"), cl::cat(category),
                                  cl::desc("Threads (default: the CPUs that affinity and cgroups leave)"));
 static cl::opt<bool> verifyNumerics("verify-numerics", cl::cat(category),

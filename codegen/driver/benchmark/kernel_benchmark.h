@@ -1,27 +1,23 @@
 /*
- * Runs one kernel of a compiled model on random numbers and prints its speed. Included by the file that names the
- * kernel, which `kerf-compile --dump-kernels-to` writes beside it and beside the kernel's object:
- *
- *     cc -O2 KERNEL.c KERNEL.o -o benchmark && ./benchmark --tokens=512
+ * What benchmarks of kernels share: a step of random numbers, options and statistics. Included by cpu_benchmark.h and
+ * gpu_benchmark.h, which `kerf-compile --dump-kernels-to` writes beside it.
  *
  * The step has --tokens rows (at most 512 if none are given), spread evenly over --sequences sequences that hold
- * --context keys before it; the last row of each wants logits. One thread runs all tasks of the dispatch again and
- * again for --seconds; the best and the median run are printed, with the bytes that must move and the operations that
- * must be done at least.
+ * --context keys before it; the last row of each wants logits. The kernel runs again and again for --seconds; the best
+ * and the median run are printed, with the bytes that must move and the operations that must be done at least.
  */
 #ifndef KERNEL_BENCHMARK_H
 #define KERNEL_BENCHMARK_H
 
 #include "kerf/abi.h"
 
-#include <cpuid.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
+
+#define BENCH_MOST_OPERANDS 16
 
 typedef struct bench_operand {
   uint32_t kind;          /* kerf_operand_kind */
@@ -31,10 +27,8 @@ typedef struct bench_operand {
 
 typedef struct bench_kernel {
   const char *name, *variant;
-  kerf_kernel_fn run;
-  uint64_t features; /* kerf_cpu_feature bits */
-  uint32_t extent;   /* kerf_extent that counts the rows */
-  uint32_t tile, columns, attention_tile;
+  uint32_t extent;         /* kerf_extent that counts the rows */
+  uint32_t attention_tile; /* of the variant */
   uint32_t operand_count;
   const bench_operand *operands;
   kerf_linear_form bytes, operations;
@@ -52,6 +46,7 @@ typedef struct bench_step {
   int32_t *token_ids, *positions, *logit_rows, *first_rows, *row_counts, *slots, *page_begin, *pages;
   kerf_work_item *work_items;
   int64_t page_count;
+  int single_rows, several_rows; /* whether some work item has one row, more than one */
 } bench_step;
 
 static void bench_fail(const char *message, const char *value) {
@@ -123,6 +118,8 @@ static void bench_fill(bench_step *step, const bench_kernel *kernel) {
     for (int64_t i = 0; i < rows; i += tile) {
       const int64_t count = bench_min(tile, rows - i), position = step->context + i;
       kerf_work_item *item = &step->work_items[items++];
+      step->single_rows |= count == 1;
+      step->several_rows |= count > 1;
       item->row_begin = (int32_t)(row + i);
       item->row_count = (int32_t)count;
       item->sequence = (int32_t)s;
@@ -152,47 +149,44 @@ static void bench_fill(bench_step *step, const bench_kernel *kernel) {
   step->extents[KERF_EXTENT_CACHED] = cached;
 }
 
-static void *bench_resolve(const bench_operand *operand, const bench_step *step, const bench_kernel *kernel) {
-  if (operand->kind == KERF_OPERAND_CACHE)
-    return bench_numbers((uint64_t)step->page_count * kernel->page_bytes);
-  if (operand->kind != KERF_OPERAND_STEP)
-    return bench_numbers((uint64_t)bench_evaluate(&operand->bytes, step->extents));
-  switch (operand->field) {
+typedef struct bench_memory {
+  void *data;
+  uint64_t bytes;
+} bench_memory;
+
+/* An array of the step. */
+static bench_memory bench_array(const bench_step *step, uint32_t field) {
+  const uint64_t tokens = (uint64_t)step->tokens * 4, sequences = (uint64_t)step->sequences * 4;
+  switch (field) {
   case KERF_STEP_TOKEN_IDS:
-    return step->token_ids;
+    return (bench_memory){step->token_ids, tokens};
   case KERF_STEP_POSITIONS:
-    return step->positions;
+    return (bench_memory){step->positions, tokens};
   case KERF_STEP_LOGIT_ROWS:
-    return step->logit_rows;
+    return (bench_memory){step->logit_rows, sequences};
   case KERF_STEP_WORK_ITEMS:
-    return step->work_items;
+    return (bench_memory){step->work_items, (uint64_t)step->extents[KERF_EXTENT_WORK_ITEMS] * sizeof(kerf_work_item)};
   case KERF_STEP_SLOTS:
-    return step->slots;
+    return (bench_memory){step->slots, tokens};
   case KERF_STEP_FIRST_ROWS:
-    return step->first_rows;
+    return (bench_memory){step->first_rows, sequences};
   case KERF_STEP_ROW_COUNTS:
-    return step->row_counts;
+    return (bench_memory){step->row_counts, sequences};
   case KERF_STEP_PAGE_BEGIN:
-    return step->page_begin;
+    return (bench_memory){step->page_begin, sequences + 4};
+  case KERF_STEP_PAGES:
+    return (bench_memory){step->pages, (uint64_t)step->page_count * 4};
   default:
-    return step->pages;
+    fprintf(stderr, "error: field %u of the step must be known to kernel_benchmark.h\n", (unsigned)field);
+    exit(1);
   }
 }
 
-/* Whether CPU and system can run the kernel: Intel SDM volume 2, CPUID; Linux gives tiles to who asks. */
-static int bench_runs(uint64_t features) {
-  unsigned a = 0, b = 0, c = 0, d = 0, a71 = 0, ignored;
-  __get_cpuid_count(7, 0, &a, &b, &c, &d);
-  __get_cpuid_count(7, 1, &a71, &ignored, &ignored, &ignored);
-  if ((features & KERF_CPU_AVX2) && !__builtin_cpu_supports("avx2"))
-    return 0;
-  if ((features & KERF_CPU_AVX512) && !__builtin_cpu_supports("avx512vl"))
-    return 0;
-  if ((features & KERF_CPU_AVX512_BF16) && !(a71 >> 5 & 1))
-    return 0;
-  if ((features & KERF_CPU_AMX_BF16) && (!(d >> 22 & 1) || syscall(SYS_arch_prctl, 0x1023, 18) != 0))
-    return 0;
-  return 1;
+/* Size of an operand that is no array of the step. */
+static uint64_t bench_bytes(const bench_operand *operand, const bench_step *step, const bench_kernel *kernel) {
+  if (operand->kind == KERF_OPERAND_CACHE)
+    return (uint64_t)step->page_count * kernel->page_bytes;
+  return (uint64_t)bench_evaluate(&operand->bytes, step->extents);
 }
 
 static double bench_seconds(void) {
@@ -206,64 +200,69 @@ static int bench_compare(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static int64_t bench_option(const char *argument, const char *name, int64_t least, int64_t *value) {
-  const size_t length = strlen(name);
-  if (strncmp(argument, name, length) != 0 || argument[length] != '=')
-    return 0;
-  char *end;
-  errno = 0;
-  *value = strtoll(argument + length + 1, &end, 10);
-  if (errno || *end || end == argument + length + 1 || *value < least || *value > 1 << 24)
-    bench_fail("the value of an option must be a whole number in its range", argument);
-  return 1;
+static void bench_print_step(const bench_kernel *kernel, const bench_step *step) {
+  printf("%s %s: %lld tokens, %lld sequences, %lld keys before\n", kernel->name, kernel->variant,
+         (long long)step->tokens, (long long)step->sequences, (long long)step->context);
 }
 
-static int bench_main(const bench_kernel *kernel, int argc, char **argv) {
-  bench_step step = {.tokens = bench_min(512, kernel->longest), .sequences = 1, .context = 0};
-  int64_t seconds = 1;
-  for (int i = 1; i < argc; ++i)
-    if (!bench_option(argv[i], "--tokens", 1, &step.tokens) &&
-        !bench_option(argv[i], "--sequences", 1, &step.sequences) &&
-        !bench_option(argv[i], "--context", 0, &step.context) && !bench_option(argv[i], "--seconds", 0, &seconds))
-      bench_fail("options are --tokens=N, --sequences=N, --context=N and --seconds=N", argv[i]);
-  if (step.sequences > step.tokens)
+/* --NAME=N of at least `least`, or --NAME=FILE. */
+typedef struct bench_option {
+  const char *name;
+  int64_t least;
+  int64_t *value;
+  const char **file;
+} bench_option;
+
+/* The options of the step and those of the benchmark; then fills in the step. */
+static void bench_begin(const bench_kernel *kernel, bench_step *step, int64_t *seconds, const bench_option *more,
+                        int more_count, int argc, char **argv) {
+  *step = (bench_step){.tokens = bench_min(512, kernel->longest), .sequences = 1};
+  *seconds = 1;
+  bench_option options[16] = {{"tokens", 1, &step->tokens, NULL},
+                              {"sequences", 1, &step->sequences, NULL},
+                              {"context", 0, &step->context, NULL},
+                              {"seconds", 0, seconds, NULL}};
+  const int count = 4 + more_count;
+  for (int i = 0; i < more_count; ++i)
+    options[4 + i] = more[i];
+  for (int i = 1; i < argc; ++i) {
+    const bench_option *option = NULL;
+    const char *value = strchr(argv[i], '=');
+    for (int o = 0; o < count && value; ++o)
+      if (strncmp(argv[i], "--", 2) == 0 && strlen(options[o].name) == (size_t)(value - argv[i]) - 2 &&
+          strncmp(argv[i] + 2, options[o].name, strlen(options[o].name)) == 0)
+        option = &options[o];
+    if (!option) {
+      fprintf(stderr, "error: options are ");
+      for (int o = 0; o < count; ++o)
+        fprintf(stderr, "%s--%s=%s",
+                o == 0          ? ""
+                : o + 1 < count ? ", "
+                                : " and ",
+                options[o].name, options[o].file ? "FILE" : "N");
+      fprintf(stderr, ", got %s\n", argv[i]);
+      exit(1);
+    }
+    ++value;
+    if (option->file) {
+      *option->file = value;
+      continue;
+    }
+    char *end;
+    errno = 0;
+    *option->value = strtoll(value, &end, 10);
+    if (errno || *end || end == value || *option->value < option->least || *option->value > 1 << 24)
+      bench_fail("the value of an option must be a whole number in its range", argv[i]);
+  }
+  if (step->sequences > step->tokens)
     bench_fail("--tokens must be at least --sequences", "fewer");
-  if (step.context + (step.tokens + step.sequences - 1) / step.sequences > kernel->longest) {
+  if (step->context + (step->tokens + step->sequences - 1) / step->sequences > kernel->longest) {
     fprintf(stderr,
             "error: a sequence must have at most the model's %u tokens, got more; give fewer --tokens or --context\n",
             (unsigned)kernel->longest);
-    return 1;
+    exit(1);
   }
-  if (!bench_runs(kernel->features)) {
-    fprintf(stderr, "error: this CPU or system lacks what variant %s needs\n", kernel->variant);
-    return 2;
-  }
-  bench_fill(&step, kernel);
-  void *operands[16];
-  for (uint32_t i = 0; i < kernel->operand_count; ++i)
-    operands[i] = bench_resolve(&kernel->operands[i], &step, kernel);
-
-  const int64_t rows = step.extents[kernel->extent], tasks = (rows + kernel->tile - 1) / kernel->tile * kernel->columns;
-  enum { most = 100000 };
-  double *runs = bench_allocate(most * sizeof(double));
-  int count = 0;
-  const double start = bench_seconds();
-  double now = start;
-  do {
-    for (int64_t task = 0; task < tasks; ++task)
-      kernel->run(operands, rows, task);
-    const double end = bench_seconds();
-    runs[count++] = end - now;
-    now = end;
-  } while (count < most && now - start < (double)seconds);
-  qsort(runs, (size_t)count, sizeof *runs, bench_compare);
-  const double best = runs[0];
-  printf("%s %s: %lld tokens, %lld sequences, %lld keys before\n", kernel->name, kernel->variant,
-         (long long)step.tokens, (long long)step.sequences, (long long)step.context);
-  printf("best %.0f ns, median %.0f ns of %d runs, %.2f GB/s, %.2f GFLOP/s\n", best * 1e9, runs[count / 2] * 1e9, count,
-         (double)bench_evaluate(&kernel->bytes, step.extents) / best * 1e-9,
-         (double)bench_evaluate(&kernel->operations, step.extents) / best * 1e-9);
-  return 0;
+  bench_fill(step, kernel);
 }
 
 #endif
