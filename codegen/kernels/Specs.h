@@ -243,7 +243,16 @@ struct AttentionMergeSpec {
   Element element, output;
 };
 
-/// Any of them.
+/// tokens[r] = the token that runtime/schema/Sampling.h defines for the row and its sampling; -1 where that wants none
+/// or no logit is a number. Of no op: programs for GPUs end in it, so that logits need not leave the device.
+///
+/// Operands: logits (f32[R][vocabulary]), samplings (kerf_sampling[R]), tokens (int32[R]).
+struct SampleSpec {
+  /// Logits of a row.
+  int64_t vocabulary;
+};
+
+/// Any of those that ops become.
 using Spec = std::variant<LinearSpec, GatedLinearSpec, RmsNormSpec, LayerNormSpec, ActivationSpec, GateSpec, AddSpec,
                           EmbedSpec, SelectSpec, PoolSpec, RopeTableSpec, RopeSpec, KvAppendSpec, RopeAppendSpec,
                           AttentionSpec, AttentionMergeSpec>;

@@ -1,4 +1,6 @@
 // Turns planned programs into lists of dispatches and writes their GPU kernels, each once for all ops that share it.
+// Programs that give logits end in the drawing of tokens, which is no op of the dialect: what a caller wants of a row
+// is the step's affair, as are positions and pages.
 #include "codegen/kernels/LowerPrograms.h"
 #include "codegen/nvptx/Kernels.h"
 #include "codegen/nvptx/Passes.h"
@@ -19,13 +21,43 @@ struct EmitNvptxKernelsPass : nvptx::impl::EmitNvptxKernelsBase<EmitNvptxKernels
 
   void runOnOperation() override {
     auto chosen = chooseVariants(getOperation(), variants, nvptx::variants());
-    if (failed(chosen) || failed(lowerPrograms(getOperation(), kernels, scratchOf)))
+    if (failed(chosen) ||
+        failed(lowerPrograms(getOperation(), kernels, [](const Spec &spec) { return scratchOf(spec); })))
       return signalPassFailure();
+    for (auto program : getOperation().getOps<ProgramOp>())
+      appendSampling(program);
     for (const Variant *variant : *chosen)
       emitVariant(*variant);
   }
 
 private:
+  /// Draws a token for each row of the program's logits, if it gives any.
+  void appendSampling(ProgramOp program) {
+    SmallVector<Attribute> results(program.getResults().getValue()), slots(program.getSlots().getValue());
+    const auto *logits = llvm::find_if(
+        results, [](Attribute result) { return cast<ResultAttr>(result).getKind() == ResultKind::Logits; });
+    if (logits == results.end())
+      return;
+    const int64_t vocabulary = cast<ResultAttr>(*logits).getColumns();
+    OpBuilder builder = OpBuilder::atBlockEnd(&program.getBody().front());
+    MLIRContext *context = builder.getContext();
+    const SampleSpec spec{vocabulary};
+    const StringAttr key = builder.getStringAttr("sample_v" + Twine(vocabulary));
+    samplers.insert({key, spec});
+    const Attribute operands[] = {ResultRefAttr::get(context, logits - results.begin()),
+                                  StepRefAttr::get(context, StepField::Sampling, {}, 0),
+                                  ResultRefAttr::get(context, results.size()), SlotRefAttr::get(context, slots.size())};
+    // Each logit is read and, where a token is drawn, weighed: a difference and a product.
+    const int64_t bytes = vocabulary * 4 + int64_t(sizeof(kerf_sampling)) + 4;
+    DispatchOp::create(builder, program.getLoc(), key, builder.getArrayAttr(operands), Extent::LogitRows, "sample",
+                       getSizeAttr(context, LinearForm::of(bytes, KERF_EXTENT_LOGIT_ROWS)),
+                       getSizeAttr(context, LinearForm::of(2 * vocabulary, KERF_EXTENT_LOGIT_ROWS)));
+    results.push_back(ResultAttr::get(context, ResultKind::Tokens, 1));
+    slots.push_back(getSizeAttr(context, scratchOf(spec)));
+    program.setResultsAttr(builder.getArrayAttr(results));
+    program.setSlotsAttr(builder.getArrayAttr(slots));
+  }
+
   void emitVariant(const Variant &variant) {
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
     Location loc = getOperation().getLoc();
@@ -33,15 +65,20 @@ private:
     builder.createBlock(&op.getBody());
     auto module = gpu::GPUModuleOp::create(builder, loc, "kernels");
     builder.setInsertionPoint(module);
-    for (auto &[key, spec] : kernels) {
-      const Launches launches =
-          std::visit([&](const auto &s) { return emitKernel(module, variant, key.getValue(), s); }, spec);
+    auto emit = [&](StringAttr key, const auto &spec) {
+      const Launches launches = emitKernel(module, variant, key.getValue(), spec);
       GpuKernelOp::create(builder, loc, FlatSymbolRefAttr::get(key),
                           builder.getArrayAttr(SmallVector<Attribute>(launches.begin(), launches.end())));
-    }
+    };
+    for (auto &[key, spec] : kernels)
+      std::visit([&](const auto &s) { emit(key, s); }, spec);
+    for (auto &[key, spec] : samplers)
+      emit(key, spec);
   }
 
   KernelTable kernels;
+  /// The same for what draws tokens.
+  llvm::MapVector<StringAttr, SampleSpec> samplers;
 };
 
 } // namespace

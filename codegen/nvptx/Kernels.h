@@ -83,8 +83,13 @@ Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm:
 Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm::StringRef name,
                     const AttentionMergeSpec &spec);
 
+/// The token is the definition's bit by bit, in whatever order blocks and warps run.
+Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm::StringRef name,
+                    const SampleSpec &spec);
+
 /// Scratch memory of a kernel, by the sizes of the step; zeros where it needs none.
 LinearForm scratchOf(const Spec &spec);
+LinearForm scratchOf(const SampleSpec &spec);
 
 } // namespace kerf::nvptx
 

@@ -11,7 +11,8 @@ def EmitNvptxKernels : Pass<"kerf-emit-nvptx-kernels", "::mlir::ModuleOp"> {
     shapes, formats and options and gets its weights by address, so that equal layers and several programs share it.
     It is one or more functions that are launched in order, each for some numbers of rows. The functions of one variant
     stand in one `gpu.module` inside a `kerf.variant`, as `llvm.func` with bodies of `scf`, `arith`, `nvvm` and `llvm`
-    ops. A kernel that needs memory for itself gets a slot behind the planned ones, which all share.
+    ops. A kernel that needs memory for itself gets a slot behind the planned ones, which all share. A program that
+    gives logits ends in a dispatch that draws tokens from them, its last result.
 
     - Needs: programs as `kerf-plan-memory` leaves them.
     - Leaves: a `kerf.program` in place of each function, and the variants.

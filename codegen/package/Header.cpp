@@ -141,6 +141,8 @@ void HeaderWriter::writeConstants() {
   define("BUILD_ID_BYTES", "\"" + bytes + "\"", "The same as 32 bytes, as in kerf_library.build_id.");
   for (ProgramOp program : module.getOps<ProgramOp>())
     for (auto [index, result] : llvm::enumerate(program.getResults().getAsRange<ResultAttr>())) {
+      if (result.getKind() == ResultKind::Tokens) // drawn by kerf_context_step
+        continue;
       const bool logits = result.getKind() == ResultKind::Logits;
       const std::string name = StringRef(plain(program.getSymName())).upper();
       define(name + (index ? "_" + std::to_string(index) : "") + "_COLUMNS", llvm::Twine(result.getColumns()) + "u",
@@ -223,8 +225,7 @@ void HeaderWriter::writeResults() {
     line("  {");
     line("    uint64_t bytes = 0;");
     for (auto result : program.getResults().getAsRange<ResultAttr>()) {
-      const kerf_extent rows = result.getKind() == ResultKind::Logits ? KERF_EXTENT_LOGIT_ROWS : KERF_EXTENT_SEQUENCES;
-      const LinearForm size = LinearForm::of(result.getColumns() * sizeof(float), rows);
+      const LinearForm size = LinearForm::of(result.getColumns() * 4, static_cast<kerf_extent>(result.getRows()));
       line("    bytes = $i_add(bytes, 1, $i_round(" + evaluate(size) + ", 64));");
     }
     line("    if (results < bytes)");
@@ -308,8 +309,9 @@ void HeaderWriter::writePeak() {
              .str());
   }
   line(("  step += " + llvm::Twine(KERF_EXTENT_COUNT * sizeof(int32_t)) +
-        "u + 2 * $i_round(T * 4, 64) + $i_round(R * 4, 64) + 2 * $i_round(S * 4, 64) + " + llvm::Twine(lists) +
-        "u * $i_round(W * " + llvm::Twine(sizeof(kerf_work_item)) + "u, 64);")
+        "u + 2 * $i_round(T * 4, 64) + 2 * $i_round(R * 4, 64) + $i_round(R * " + llvm::Twine(sizeof(kerf_sampling)) +
+        "u, 64) + 2 * $i_round(S * 4, 64) + " + llvm::Twine(lists) + "u * $i_round(W * " +
+        llvm::Twine(sizeof(kerf_work_item)) + "u, 64);")
            .str());
   writeCache();
   writeArena();

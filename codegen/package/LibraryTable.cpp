@@ -206,12 +206,10 @@ private:
       lists.push_back(structure({i32(groups.lookup(list.getGroup().getAttr())), i32(getMaskBound(range.behind)),
                                  i32(getMaskBound(range.ahead)), i32(0)}));
     }
-    for (auto result : program.getResults().getAsRange<ResultAttr>()) {
-      const bool logits = result.getKind() == ResultKind::Logits;
+    for (auto result : program.getResults().getAsRange<ResultAttr>())
       results.push_back(structure({i32(static_cast<uint32_t>(result.getKind())),
-                                   i32(logits ? KERF_EXTENT_LOGIT_ROWS : KERF_EXTENT_SEQUENCES),
-                                   i32(result.getColumns()), i32(KERF_ELEMENT_F32)}));
-    }
+                                   i32(static_cast<uint32_t>(result.getRows())), i32(result.getColumns()),
+                                   i32(result.getKind() == ResultKind::Tokens ? KERF_ELEMENT_I32 : KERF_ELEMENT_F32)}));
     return structure({text(program.getSymName()), i32(dispatches.size()), i32(sizeof(kerf_dispatch)), i32(slots.size()),
                       i32(sizeof(kerf_slot)), i32(lists.size()), i32(sizeof(kerf_work_list)), i32(results.size()),
                       i32(sizeof(kerf_result)), tableOf<kerf_dispatch>(dispatches), tableOf<kerf_slot>(slots),

@@ -244,9 +244,9 @@ Offset<schema::Program> Packager::buildProgram(FlatBufferBuilder &builder, Progr
   }
   std::vector<Offset<schema::Result>> results;
   for (auto result : program.getResults().getAsRange<ResultAttr>())
-    results.push_back(schema::CreateResult(
-        builder, result.getKind() == ResultKind::Logits ? schema::ResultKind::Logits : schema::ResultKind::Vectors,
-        uint32_t(result.getColumns()), schema::ElementType::F32));
+    results.push_back(schema::CreateResult(builder, schema::ResultKind(result.getKind()), uint32_t(result.getColumns()),
+                                           result.getKind() == ResultKind::Tokens ? schema::ElementType::I32
+                                                                                  : schema::ElementType::F32));
   const auto name = builder.CreateString(program.getSymName().str());
   const auto slotVector = builder.CreateVector(slots);
   const auto listVector = builder.CreateVector(lists);

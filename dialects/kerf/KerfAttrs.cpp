@@ -242,6 +242,8 @@ LogicalResult LaunchAttr::verify(function_ref<InFlightDiagnostic()> emitError, S
 LogicalResult ResultAttr::verify(function_ref<InFlightDiagnostic()> emitError, ResultKind kind, int64_t columns) {
   if (columns <= 0)
     return emitError() << "result must have at least one column, got " << columns;
+  if (kind == ResultKind::Tokens && columns != 1)
+    return emitError() << "tokens must have one column, got " << columns;
   return success();
 }
 

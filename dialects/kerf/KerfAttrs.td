@@ -51,14 +51,17 @@ def Kerf_StepField : Kerf_Enum<"StepField", "an array of the step", [
   I32EnumAttrCase<"PageBegin", 5, "page_begin">,
   I32EnumAttrCase<"Pages", 6, "pages">,
   I32EnumAttrCase<"FirstRows", 7, "first_rows">,
-  I32EnumAttrCase<"RowCounts", 8, "row_counts">
+  I32EnumAttrCase<"RowCounts", 8, "row_counts">,
+  I32EnumAttrCase<"Sampling", 9, "sampling">
 ]>;
 def Kerf_StepFieldAttr : EnumAttr<Kerf_Dialect, Kerf_StepField, "step_field">;
 
-// The values are those of kerf_result_kind in kerf/abi.h: a row for each row that wants logits, or for each sequence.
+// The values are those of kerf_result_kind in kerf/abi.h: a row for each row that wants logits (tokens too), or for each
+// sequence.
 def Kerf_ResultKind : Kerf_Enum<"ResultKind", "what a program gives", [
   I32EnumAttrCase<"Logits", 0, "logits">,
-  I32EnumAttrCase<"Vectors", 1, "vectors">
+  I32EnumAttrCase<"Vectors", 1, "vectors">,
+  I32EnumAttrCase<"Tokens", 2, "tokens">
 ]>;
 
 def Kerf_Activation : Kerf_Enum<"Activation", "an activation function", [
@@ -271,11 +274,15 @@ def Kerf_LaunchAttr : Kerf_Attr<"Launch", "launch"> {
   let genVerifyDecl = 1;
 }
 def Kerf_ResultAttr : Kerf_Attr<"Result", "result"> {
-  let summary = "A result of a program: rows of f32 with `columns` columns";
+  let summary = "A result of a program: rows of `columns` elements of 4 bytes, int32 for tokens and f32 for others";
   let description = "Example: `#kerf.result<logits, 4096>`";
   let parameters = (ins EnumParameter<Kerf_ResultKind>:$kind, "int64_t":$columns);
   let assemblyFormat = "`<` $kind `,` $columns `>`";
   let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// What counts the rows.
+    Extent getRows() const { return getKind() == ResultKind::Vectors ? Extent::Sequences : Extent::LogitRows; }
+  }];
 }
 def Kerf_ResultRefAttr : Kerf_Attr<"ResultRef", "result_ref"> {
   let summary = "A dispatch operand: an output of the program";

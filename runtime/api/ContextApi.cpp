@@ -134,6 +134,10 @@ const float *kerf_context_logits(const kerf_context *context, uint32_t row) {
   return context ? context->impl.logits(row) : nullptr;
 }
 
+int32_t kerf_context_token(const kerf_context *context, uint32_t row) {
+  return context ? context->impl.token(row) : -1;
+}
+
 kerf_code kerf_context_profile(kerf_context *context, int enable, kerf_error *error) {
   return guarded(error, [&] {
     needArgument(context, "context");

@@ -46,10 +46,13 @@ public:
   std::unique_ptr<Memory> stepArrays;
   int32_t *rowsByExtent = nullptr; ///< the sizes of the step once more, for kernels of a GPU
   int32_t *ids = nullptr, *positions = nullptr, *logitRows = nullptr, *firstRows = nullptr, *rowCounts = nullptr;
+  kerf_sampling *samplings = nullptr;      ///< by row of logits
+  int32_t *tokens = nullptr;               ///< by row of logits: what the host drew, where the program does not
   std::vector<kerf_work_item *> workItems; ///< by work list; programs use the first ones
   std::vector<GroupArrays> groups;
   std::vector<Extents> extents;                 ///< sizes of the step, by work list; at least one
   bool singleRows = false, severalRows = false; ///< whether some work item has one row, and more
+  bool draws = false;                           ///< whether some row wants a token
 
   /// Candidates of the sampler: vocabulary entries of 8 bytes.
   GuardedBuffer sampler;
@@ -106,8 +109,10 @@ public:
   const float *resultRow(uint32_t index, uint32_t row) const;
   /// Rows of logits of the last step.
   uint32_t logitRows() const { return resultRows(logitsResult()); }
-  /// Row of the logits.
-  const float *logits(uint32_t row) const { return resultRow(logitsResult(), row); }
+  /// Row of the logits; NULL where a token was drawn from it.
+  const float *logits(uint32_t row) const;
+  /// The token drawn from a row; -1 where there is none.
+  int32_t token(uint32_t row) const;
 
   /// Ends what runs now.
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
@@ -134,11 +139,14 @@ private:
   struct Counts {
     uint32_t tokens = 0, logitRows = 0, members = 0;
   };
-  const kerf_step_entry &entry(const kerf_step &step, uint32_t index) const;
+  kerf_step_entry entry(const kerf_step &step, uint32_t index) const;
   Counts validate(const kerf_step &step, const kerf_program &program);
   void fill(const kerf_step &step, const Counts &counts, const kerf_program &program);
   void sendArrays(const Counts &counts, const kerf_program &program);
   bool execute(const kerf_step &step, const Counts &counts, const Plan::Program &program);
+  void fetchResults(const Plan::Program &program);
+  void fetchLogits(const Plan::Program &program, uint32_t index);
+  void drawTokens(const Plan::Program &program);
   uint32_t logitsResult() const;
 
   std::shared_ptr<const Model> model_;

@@ -78,8 +78,10 @@ void Plan::layOutStep(const Model &model) {
   ids = carver.take<int32_t>(ceilings.tokens);
   positions = carver.take<int32_t>(ceilings.tokens);
   logitRows = carver.take<int32_t>(ceilings.logitRows);
+  samplings = carver.take<kerf_sampling>(ceilings.logitRows);
   firstRows = carver.take<int32_t>(ceilings.sequences);
   rowCounts = carver.take<int32_t>(ceilings.sequences);
+  tokens = carver.take<int32_t>(ceilings.logitRows);
   for (uint32_t list = 0; list < workLists(model.terms()); ++list)
     workItems.push_back(carver.take<kerf_work_item>(ceilings.workItems));
   extents.resize(std::max<size_t>(1, workItems.size()));
@@ -119,6 +121,8 @@ const void *Plan::stepArray(const kerf_operand &operand) const {
     return positions;
   case KERF_STEP_LOGIT_ROWS:
     return logitRows;
+  case KERF_STEP_SAMPLING:
+    return samplings;
   case KERF_STEP_FIRST_ROWS:
     return firstRows;
   case KERF_STEP_ROW_COUNTS:

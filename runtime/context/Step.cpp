@@ -1,6 +1,7 @@
 // One step: check everything, then fill in the arrays, run, commit. Nothing here allocates unless it fails.
 #include "runtime/context/Context.h"
 
+#include "runtime/generate/Sampler.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -8,12 +9,20 @@
 
 namespace kerf::rt {
 
-const kerf_step_entry &Context::entry(const kerf_step &step, uint32_t index) const {
-  const uint8_t *first = reinterpret_cast<const uint8_t *>(step.entries);
-  return *reinterpret_cast<const kerf_step_entry *>(first + size_t(index) * step.entry_size);
+// Fields that the caller's version does not have are zero.
+kerf_step_entry Context::entry(const kerf_step &step, uint32_t index) const {
+  kerf_step_entry entry = {};
+  std::memcpy(&entry, reinterpret_cast<const uint8_t *>(step.entries) + size_t(index) * step.entry_size,
+              std::min<size_t>(step.entry_size, sizeof entry));
+  return entry;
 }
 
 namespace {
+
+// Up to the first field that was appended.
+constexpr size_t kLeastEntry = offsetof(kerf_step_entry, sampling);
+// Of a row whose logits are wanted: no token.
+constexpr kerf_sampling kNoToken = {-1, 0, 0, 0, 0};
 
 // Whether rows see keys behind them, so that a text must be in one step.
 bool seesAhead(const kerf_program &program) {
@@ -23,13 +32,15 @@ bool seesAhead(const kerf_program &program) {
   return false;
 }
 
-// Which result is the logits; the number of results where there are none.
-uint32_t logitsOf(const kerf_program &program) {
+// The first result of a kind; the number of results where there is none.
+uint32_t findResult(const kerf_program &program, kerf_result_kind kind) {
   uint32_t index = 0;
-  while (index < program.result_count && resultsOf(program)[index].kind != KERF_RESULT_LOGITS)
+  while (index < program.result_count && resultsOf(program)[index].kind != uint32_t(kind))
     ++index;
   return index;
 }
+uint32_t logitsOf(const kerf_program &program) { return findResult(program, KERF_RESULT_LOGITS); }
+bool drawsTokens(const kerf_program &program) { return findResult(program, KERF_RESULT_TOKENS) < program.result_count; }
 
 // The keys [first, end) that some of the rows [position, position + count) of a sequence of `length` tokens see.
 struct KeyRange {
@@ -66,14 +77,19 @@ Context::Counts Context::validate(const kerf_step &step, const kerf_program &pro
   Plan &plan = needPlan();
   const uint32_t vocabulary = model_->terms().vocabulary;
   if (step.entry_count &&
-      (!step.entries || step.entry_size < sizeof(kerf_step_entry) || step.entry_size % alignof(kerf_step_entry) != 0))
-    fail(KERF_BAD_ARGUMENT, "a step with entries must have an entry_size of at least ", sizeof(kerf_step_entry),
-         ", a multiple of ", alignof(kerf_step_entry), ", and entries that are not NULL, got ", step.entry_size);
+      (!step.entries || step.entry_size < kLeastEntry || step.entry_size % alignof(kerf_step_entry) != 0))
+    fail(KERF_BAD_ARGUMENT, "a step with entries must have an entry_size of at least ", kLeastEntry, ", a multiple of ",
+         alignof(kerf_step_entry), ", and entries that are not NULL, got ", step.entry_size);
   ++steps_;
   Counts counts;
   const bool whole = seesAhead(program), logits = logitsOf(program) < program.result_count;
   for (uint32_t i = 0; i < step.entry_count; ++i) {
-    const kerf_step_entry &e = entry(step, i);
+    const kerf_step_entry e = entry(step, i);
+    const uint8_t *bytes = reinterpret_cast<const uint8_t *>(step.entries) + size_t(i) * step.entry_size;
+    for (size_t at = sizeof e; at < step.entry_size; ++at)
+      if (bytes[at])
+        fail(KERF_BAD_ARGUMENT, "entry ", i, " must have no field set that version ", KERF_VERSION_STRING,
+             " does not know; use a newer Kerf runtime");
     const kerf_sequence *first = plan.sequences.data(), *last = first + plan.sequences.size();
     // The pointer is compared before it is followed: it may be another context's or stale.
     if (std::less<>()(e.sequence, first) || !std::less<>()(e.sequence, last) || !e.sequence->open)
@@ -85,6 +101,10 @@ Context::Counts Context::validate(const kerf_step &step, const kerf_program &pro
       fail(KERF_BAD_ARGUMENT, "logits of entry ", i, " must be none, last or all (0, 1, 2), got ", e.logits);
     if (e.logits && !logits)
       fail(KERF_BAD_ARGUMENT, "logits of entry ", i, " must be none, since program '", program.name, "' gives none");
+    if (e.sampling && e.logits != KERF_LOGITS_LAST)
+      fail(KERF_BAD_ARGUMENT, "logits of entry ", i, " must be last (1), since a token is to be drawn, got ", e.logits);
+    if (e.sampling)
+      checkSampling(*e.sampling, i);
     if (e.count == 0)
       continue;
     if (whole && e.sequence->length)
@@ -132,9 +152,10 @@ void Context::fill(const kerf_step &step, const Counts &counts, const kerf_progr
     extents[KERF_EXTENT_LOGIT_ROWS] = counts.logitRows;
   }
   uint32_t row = 0, logitRow = 0, item = 0, member = 0;
-  plan.singleRows = plan.severalRows = false;
+  plan.singleRows = plan.severalRows = plan.draws = false;
+  std::fill_n(plan.samplings, counts.logitRows, kNoToken);
   for (uint32_t i = 0; i < step.entry_count; ++i) {
-    const kerf_step_entry &e = entry(step, i);
+    const kerf_step_entry e = entry(step, i);
     if (e.count == 0)
       continue;
     const uint32_t length = plan.growths[member].length, sequence = plan.growths[member].sequence;
@@ -163,8 +184,13 @@ void Context::fill(const kerf_step &step, const Counts &counts, const kerf_progr
     if (e.logits == KERF_LOGITS_ALL)
       for (uint32_t t = 0; t < e.count; ++t)
         plan.logitRows[logitRow++] = int32_t(row + t);
-    else if (e.logits == KERF_LOGITS_LAST)
+    else if (e.logits == KERF_LOGITS_LAST) {
+      if (e.sampling) {
+        plan.samplings[logitRow] = *e.sampling;
+        plan.draws = true;
+      }
       plan.logitRows[logitRow++] = int32_t(row + e.count - 1);
+    }
     plan.firstRows[member] = int32_t(row);
     plan.rowCounts[member] = int32_t(e.count);
     row += e.count;
@@ -209,6 +235,8 @@ void Context::sendArrays(const Counts &counts, const kerf_program &program) {
   sender.add(plan.ids, counts.tokens);
   sender.add(plan.positions, counts.tokens);
   sender.add(plan.logitRows, counts.logitRows);
+  if (drawsTokens(program))
+    sender.add(plan.samplings, counts.logitRows);
   sender.add(plan.firstRows, counts.members);
   sender.add(plan.rowCounts, counts.members);
   for (uint32_t list = 0; list < program.work_list_count; ++list)
@@ -231,13 +259,50 @@ bool Context::execute(const kerf_step &step, const Counts &counts, const Plan::P
     engine_->fill(plan.results->address(), 0xff, plan.results->size());
   }
   const bool ran = program.executable->run({plan.extents, plan.singleRows, plan.severalRows}, cancelled_);
-  for (uint32_t i = 0; ran && i < program.tables->result_count; ++i) {
-    const kerf_result &result = resultsOf(*program.tables)[i];
-    engine_->fetch(*plan.results, program.results[i],
-                   uint64_t(plan.extents[0][result.extent]) * result.columns * sizeof(float));
-  }
+  if (ran)
+    fetchResults(program);
   engine_->finish();
-  return ran && !cancelled();
+  if (!ran || cancelled())
+    return false;
+  if (plan.draws && !drawsTokens(*program.tables))
+    drawTokens(program);
+  return true;
+}
+
+// What the host will read.
+void Context::fetchResults(const Plan::Program &program) {
+  const Plan &plan = *plan_;
+  for (uint32_t i = 0; i < program.tables->result_count; ++i) {
+    const kerf_result &result = resultsOf(*program.tables)[i];
+    if (result.kind == KERF_RESULT_LOGITS && plan.draws && drawsTokens(*program.tables))
+      fetchLogits(program, i);
+    else if (result.kind != KERF_RESULT_TOKENS || plan.draws)
+      engine_->fetch(*plan.results, program.results[i],
+                     uint64_t(plan.extents[0][result.extent]) * result.columns * kResultElementBytes);
+  }
+}
+
+// The rows of logits from which no token is drawn, neighbours at once.
+void Context::fetchLogits(const Plan::Program &program, uint32_t index) {
+  const Plan &plan = *plan_;
+  const uint64_t rowBytes = uint64_t(resultsOf(*program.tables)[index].columns) * kResultElementBytes;
+  const auto wanted = [&](uint32_t row) { return plan.samplings[row].temperature < 0; };
+  const uint32_t rows = uint32_t(plan.extents[0][KERF_EXTENT_LOGIT_ROWS]);
+  for (uint32_t first = 0, end = 0; first < rows; first = end + 1) {
+    for (end = first; end < rows && wanted(end);)
+      ++end;
+    engine_->fetch(*plan.results, program.results[index] + first * rowBytes, (end - first) * rowBytes);
+  }
+}
+
+void Context::drawTokens(const Plan::Program &program) {
+  Plan &plan = *plan_;
+  const uint32_t index = logitsOf(*program.tables), vocabulary = resultsOf(*program.tables)[index].columns;
+  const float *logits = reinterpret_cast<const float *>(plan.results->host() + program.results[index]);
+  Candidate *scratch = reinterpret_cast<Candidate *>(plan.sampler.data());
+  for (uint32_t row = 0; row < uint32_t(plan.extents[0][KERF_EXTENT_LOGIT_ROWS]); ++row)
+    if (plan.samplings[row].temperature >= 0)
+      plan.tokens[row] = drawToken(plan.samplings[row], logits + size_t(row) * vocabulary, vocabulary, scratch);
 }
 
 void Context::run(uint32_t index, const kerf_step &step) {
@@ -281,6 +346,19 @@ const float *Context::resultRow(uint32_t index, uint32_t row) const {
     return nullptr;
   return reinterpret_cast<const float *>(plan_->results->host() + ran_->results[index]) +
          size_t(row) * resultsOf(*ran_->tables)[index].columns;
+}
+
+const float *Context::logits(uint32_t row) const {
+  return row < logitRows() && plan_->samplings[row].temperature < 0 ? resultRow(logitsResult(), row) : nullptr;
+}
+
+int32_t Context::token(uint32_t row) const {
+  if (row >= logitRows() || plan_->samplings[row].temperature < 0)
+    return -1;
+  if (!drawsTokens(*ran_->tables))
+    return plan_->tokens[row];
+  const uint32_t index = findResult(*ran_->tables, KERF_RESULT_TOKENS);
+  return reinterpret_cast<const int32_t *>(plan_->results->host() + ran_->results[index])[row];
 }
 
 } // namespace kerf::rt

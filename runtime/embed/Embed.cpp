@@ -137,7 +137,7 @@ private:
     std::vector<kerf_step_entry> entries;
     const int32_t *ids = ids_.data();
     for (uint32_t count : counts_) {
-      entries.push_back({sequences.create(), ids, count, KERF_LOGITS_NONE});
+      entries.push_back({sequences.create(), ids, count, KERF_LOGITS_NONE, nullptr});
       ids += count;
     }
     const kerf_step step = {sizeof step, sizeof(kerf_step_entry), uint32_t(entries.size()), entries.data()};

@@ -114,12 +114,20 @@ std::vector<int32_t> promptIds(const Model &model, const kerf_generate_options &
   return model.encode({options.prompt, bytes}, options.prompt_flags);
 }
 
-void run(Context &context, kerf_sequence *sequence, const int32_t *ids, uint32_t count, bool logits) {
-  const kerf_step_entry entry = {sequence, ids, count, uint32_t(logits ? KERF_LOGITS_LAST : KERF_LOGITS_NONE)};
+// Draws the token that follows, with the next random number, if there is a `draw`.
+struct Draw {
+  kerf_sampling sampling;
+  Random random;
+};
+void run(Context &context, kerf_sequence *sequence, const int32_t *ids, uint32_t count, Draw *draw) {
+  if (draw)
+    draw->sampling.random = draw->random.next();
+  const kerf_step_entry entry = {sequence, ids, count, uint32_t(draw ? KERF_LOGITS_LAST : KERF_LOGITS_NONE),
+                                 draw ? &draw->sampling : nullptr};
   context.step({sizeof(kerf_step), sizeof(kerf_step_entry), 1, &entry});
 }
 
-void runPrompt(Context &context, kerf_sequence *sequence, const std::vector<int32_t> &prompt) {
+void runPrompt(Context &context, kerf_sequence *sequence, const std::vector<int32_t> &prompt, Draw &draw) {
   const Ceilings &ceilings = context.needPlan().ceilings;
   if (prompt.empty())
     fail(KERF_BAD_ARGUMENT, "the prompt must have at least one token, got none");
@@ -128,20 +136,17 @@ void runPrompt(Context &context, kerf_sequence *sequence, const std::vector<int3
          " tokens after ", sequence->length);
   for (size_t at = 0; at < prompt.size();) {
     const uint32_t piece = uint32_t(std::min<size_t>(ceilings.tokens, prompt.size() - at));
-    run(context, sequence, prompt.data() + at, piece, at + piece == prompt.size());
+    run(context, sequence, prompt.data() + at, piece, at + piece == prompt.size() ? &draw : nullptr);
     at += piece;
   }
 }
 
-// Token after token until something ends it. The logits of the prompt's last token are there.
-kerf_finish decode(Context &context, kerf_sequence *sequence, const kerf_generate_options &options,
-                   const Sampling &sampling, TextOut &out, uint64_t begin, Generated &result) {
-  Candidate *scratch = reinterpret_cast<Candidate *>(context.needPlan().sampler.data());
-  Random random(options.seed);
+// Token after token until something ends it. The one that follows the prompt is drawn.
+kerf_finish decode(Context &context, kerf_sequence *sequence, const kerf_generate_options &options, Draw &draw,
+                   TextOut &out, uint64_t begin, Generated &result) {
   const std::vector<int32_t> &ends = context.model().endTokens();
   for (;;) {
-    const int32_t id =
-        drawToken(sampling, random.next(), context.logits(0), context.model().terms().vocabulary, scratch);
+    const int32_t id = context.token(0);
     if (id < 0)
       fail(KERF_FAILED, "the logits hold no number");
     result.ids.push_back(id);
@@ -158,7 +163,7 @@ kerf_finish decode(Context &context, kerf_sequence *sequence, const kerf_generat
     if (context.cancelled())
       return KERF_FINISH_CANCELLED;
     const uint64_t start = now();
-    run(context, sequence, &id, 1, true);
+    run(context, sequence, &id, 1, &draw);
     result.decodeNs += now() - start;
     ++result.decodeSteps;
   }
@@ -173,15 +178,15 @@ Generated generate(Context &context, const kerf_generate_options &options) {
   const Model &model = context.model();
   context.needPlan();
   TextOut out(model, options, result);
-  const Sampling sampling = {options.temperature, options.top_k, options.top_p};
-  checkSampling(sampling);
+  Draw draw = {{options.temperature, options.top_p, options.top_k, 0, 0}, Random(options.seed)};
+  checkSampling(draw.sampling);
   const std::vector<int32_t> prompt = promptIds(model, options);
   result.promptTokens = uint32_t(prompt.size());
   Target target(context, options.sequence);
   try {
-    runPrompt(context, target.get(), prompt);
+    runPrompt(context, target.get(), prompt, draw);
     result.promptNs = now() - begin;
-    result.finish = decode(context, target.get(), options, sampling, out, begin, result);
+    result.finish = decode(context, target.get(), options, draw, out, begin, result);
   } catch (const Error &error) {
     if (error.code() != KERF_CANCELLED)
       throw;

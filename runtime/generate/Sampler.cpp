@@ -7,11 +7,26 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <string>
 
 namespace kerf::rt {
 namespace {
 
 bool likelier(const Candidate &a, const Candidate &b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; }
+
+// The greatest that is a number, or -infinity: in lanes, so that it becomes vector instructions.
+float greatest(const float *logits, uint32_t count) {
+  constexpr uint32_t lanes = 16;
+  float most[lanes];
+  std::fill_n(most, lanes, -std::numeric_limits<float>::infinity());
+  uint32_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    for (uint32_t lane = 0; lane < lanes; ++lane)
+      most[lane] = logits[i + lane] > most[lane] ? logits[i + lane] : most[lane];
+  for (; i < count; ++i)
+    most[0] = logits[i] > most[0] ? logits[i] : most[0];
+  return *std::max_element(most, most + lanes);
+}
 
 // Step 1 of the definition.
 class Weights {
@@ -36,20 +51,20 @@ private:
 };
 
 // The last of the kept: step 2. What comes behind every candidate where all are kept.
-Candidate lastKept(const Sampling &sampling, const Weights &weight, const float *logits, uint32_t vocabulary,
+Candidate lastKept(const kerf_sampling &sampling, const Weights &weight, const float *logits, uint32_t vocabulary,
                    Candidate *scratch) {
   const Candidate all = {-std::numeric_limits<float>::infinity(), std::numeric_limits<int32_t>::max()};
-  const bool few = sampling.topK && sampling.topK < vocabulary, nucleus = sampling.topP > 0 && sampling.topP < 1;
+  const bool few = sampling.top_k && sampling.top_k < vocabulary, nucleus = sampling.top_p > 0 && sampling.top_p < 1;
   if (!few && !nucleus)
     return all;
   Candidate *end = scratch;
   for (uint32_t i = 0; i < vocabulary; ++i)
     if (!std::isnan(logits[i]))
       *end++ = {logits[i], int32_t(i)};
-  const bool cut = few && sampling.topK < end - scratch;
+  const bool cut = few && sampling.top_k < end - scratch;
   if (cut) {
-    std::nth_element(scratch, scratch + sampling.topK - 1, end, likelier);
-    end = scratch + sampling.topK;
+    std::nth_element(scratch, scratch + sampling.top_k - 1, end, likelier);
+    end = scratch + sampling.top_k;
   }
   if (!nucleus)
     return cut ? end[-1] : all;
@@ -57,7 +72,7 @@ Candidate lastKept(const Sampling &sampling, const Weights &weight, const float 
   uint64_t total = 0, sum = 0;
   for (const Candidate *c = scratch; c < end; ++c)
     total += weight(c->logit);
-  const uint64_t needed = std::max<uint64_t>(1, uint64_t(std::ceil(double(sampling.topP) * double(total))));
+  const uint64_t needed = std::max<uint64_t>(1, uint64_t(std::ceil(double(sampling.top_p) * double(total))));
   // The nucleus is usually a few tokens of many: sort prefixes of growing length until it lies within.
   Candidate *sorted = scratch;
   for (ptrdiff_t length = 64;; length *= 8) {
@@ -92,29 +107,33 @@ uint64_t Random::next() {
   return result;
 }
 
-void checkSampling(const Sampling &sampling) {
+void checkSampling(const kerf_sampling &sampling, int64_t entry) {
+  const auto where = [&] { return entry < 0 ? std::string() : " of entry " + std::to_string(entry); };
   if (!(sampling.temperature >= 0) || std::isinf(sampling.temperature))
-    fail(KERF_BAD_ARGUMENT, "temperature must be a number of at least 0, got ", sampling.temperature);
-  if (!(sampling.topP >= 0 && sampling.topP <= 1))
-    fail(KERF_BAD_ARGUMENT, "top_p must be 0 to 1, got ", sampling.topP);
+    fail(KERF_BAD_ARGUMENT, "temperature", where(), " must be a number of at least 0, got ", sampling.temperature);
+  if (!(sampling.top_p >= 0 && sampling.top_p <= 1))
+    fail(KERF_BAD_ARGUMENT, "top_p", where(), " must be 0 to 1, got ", sampling.top_p);
+  if (sampling.reserved)
+    fail(KERF_BAD_ARGUMENT, "reserved field of the sampling", where(), " must be 0, got ", sampling.reserved);
 }
 
-int32_t drawToken(const Sampling &sampling, uint64_t random, const float *logits, uint32_t vocabulary,
-                  Candidate *scratch) {
-  int32_t best = -1;
-  for (uint32_t i = 0; i < vocabulary; ++i)
-    if (best < 0 ? !std::isnan(logits[i]) : logits[i] > logits[best])
-      best = int32_t(i);
-  if (best < 0 || sampling.temperature == 0 || sampling.topK == 1 || std::isinf(logits[best]))
+int32_t drawToken(const kerf_sampling &sampling, const float *logits, uint32_t vocabulary, Candidate *scratch) {
+  const float most = greatest(logits, vocabulary);
+  int32_t best = 0;
+  while (best < int32_t(vocabulary) && logits[best] != most)
+    ++best;
+  if (best == int32_t(vocabulary))
+    return -1; // all NaN
+  if (sampling.temperature == 0 || sampling.top_k == 1 || std::isinf(most))
     return best;
 
-  const Weights weight(logits[best], sampling.temperature, vocabulary);
+  const Weights weight(most, sampling.temperature, vocabulary);
   const Candidate last = lastKept(sampling, weight, logits, vocabulary, scratch);
   const auto weightOfKept = [&](uint32_t i) { return likelier(last, {logits[i], int32_t(i)}) ? 0 : weight(logits[i]); };
   uint64_t sum = 0;
   for (uint32_t i = 0; i < vocabulary; ++i)
     sum += weightOfKept(i);
-  const uint64_t target = uint64_t((unsigned __int128)random * sum >> 64); // below the sum
+  const uint64_t target = uint64_t((unsigned __int128)sampling.random * sum >> 64); // below the sum
   uint32_t id = 0;
   for (uint64_t reached = weightOfKept(0); reached <= target; reached += weightOfKept(id))
     ++id;

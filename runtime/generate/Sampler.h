@@ -2,6 +2,8 @@
 #ifndef KERF_RUNTIME_GENERATE_SAMPLER_H
 #define KERF_RUNTIME_GENERATE_SAMPLER_H
 
+#include "kerf/abi.h"
+
 #include <cstdint>
 
 namespace kerf::rt {
@@ -19,26 +21,18 @@ private:
   uint64_t state_[4];
 };
 
-/// How to choose.
-struct Sampling {
-  float temperature; ///< 0: the likeliest, the lowest id of equals
-  uint32_t topK;     ///< keep the k likeliest; 0: all
-  float topP;        ///< of these, the fewest likeliest whose probabilities reach this sum; 0 or ≥ 1: all
-};
-
 /// One entry of the scratch of drawToken.
 struct Candidate {
   float logit;
   int32_t id;
 };
 
-/// Throws KERF_BAD_ARGUMENT on a temperature or top-p that is negative or no number.
-void checkSampling(const Sampling &sampling);
+/// The token that runtime/schema/Sampling.h defines for these logits; -1 where they hold no number. The temperature is
+/// finite and at least 0, top_p 0 to 1; `scratch` has room for `vocabulary` candidates.
+int32_t drawToken(const kerf_sampling &sampling, const float *logits, uint32_t vocabulary, Candidate *scratch);
 
-/// The token that runtime/schema/Sampling.h defines for these logits and 64 random bits; -1 where the logits hold no
-/// number. `sampling` is checked; `scratch` has room for `vocabulary` candidates.
-int32_t drawToken(const Sampling &sampling, uint64_t random, const float *logits, uint32_t vocabulary,
-                  Candidate *scratch);
+/// Throws KERF_BAD_ARGUMENT, naming entry `entry` of the step if that is not negative, where the options are not such.
+void checkSampling(const kerf_sampling &sampling, int64_t entry = -1);
 
 } // namespace kerf::rt
 

@@ -2,6 +2,7 @@
 
 #include "runtime/cpu/Threads.h"
 #include "runtime/loader/Library.h"
+#include "runtime/loader/Tables.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -119,8 +120,7 @@ std::array<int64_t, KERF_EXTENT_COUNT> largestExtents(const Ceilings &c) {
 
 kerf_linear_form resultBytes(uint32_t kind, uint32_t columns) {
   kerf_linear_form form = {};
-  form.coefficient[kind == KERF_RESULT_LOGITS ? KERF_EXTENT_LOGIT_ROWS : KERF_EXTENT_SEQUENCES] =
-      int64_t(columns) * int64_t(sizeof(float));
+  form.coefficient[resultExtent(kind)] = int64_t(columns) * kResultElementBytes;
   return form;
 }
 
@@ -153,7 +153,8 @@ uint32_t workLists(const CertificateTerms &terms) {
 
 uint64_t stepArrayBytes(const CertificateTerms &terms, const Ceilings &c) {
   auto ints = [](uint64_t count) { return roundUp(count * sizeof(int32_t), KERF_ALIGNMENT); };
-  uint64_t bytes = ints(KERF_EXTENT_COUNT) + 2 * ints(c.tokens) + ints(c.logitRows) + 2 * ints(c.sequences) +
+  uint64_t bytes = ints(KERF_EXTENT_COUNT) + 2 * ints(c.tokens) + 2 * ints(c.logitRows) +
+                   roundUp(c.logitRows * sizeof(kerf_sampling), KERF_ALIGNMENT) + 2 * ints(c.sequences) +
                    workLists(terms) * roundUp(uint64_t(c.workItems) * sizeof(kerf_work_item), KERF_ALIGNMENT);
   for (const kerf_cache_group &group : terms.groups)
     bytes += ints(c.tokens) + ints(uint64_t(c.sequences) + 1) +

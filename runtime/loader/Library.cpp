@@ -232,13 +232,13 @@ private:
     for (uint32_t i = 0; i < program.result_count; ++i) {
       const schema::Result &expected = *stated.results()->Get(i);
       const kerf_result &result = resultsOf(program)[i];
-      const uint32_t extent =
-          expected.kind() == schema::ResultKind::Logits ? KERF_EXTENT_LOGIT_ROWS : KERF_EXTENT_SEQUENCES;
+      const uint32_t extent = resultExtent(uint32_t(expected.kind()));
+      const uint32_t element = expected.kind() == schema::ResultKind::Tokens ? KERF_ELEMENT_I32 : KERF_ELEMENT_F32;
       if (result.kind != uint32_t(expected.kind()) || result.extent != extent || result.columns != expected.columns() ||
-          result.element != KERF_ELEMENT_F32)
+          result.element != element)
         refuse("result ", i, of, " must be the package's of kind ", uint32_t(expected.kind()), ", extent ", extent,
-               ", ", expected.columns(), " columns, element ", uint32_t(KERF_ELEMENT_F32), ", got ", result.kind, ", ",
-               result.extent, ", ", result.columns, ", ", result.element, kCompileAgain);
+               ", ", expected.columns(), " columns, element ", element, ", got ", result.kind, ", ", result.extent,
+               ", ", result.columns, ", ", result.element, kCompileAgain);
     }
   }
 

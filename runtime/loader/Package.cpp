@@ -196,9 +196,14 @@ void checkResults(const Checker &check, const schema::Manifest &manifest, const 
   for (uint32_t i = 0; i < results; ++i) {
     const schema::Result &result = *program.results()->Get(i);
     const bool logits = result.kind() == schema::ResultKind::Logits;
-    if ((!logits && result.kind() != schema::ResultKind::Vectors) || result.element() != schema::ElementType::F32)
-      check.refuse("result ", i, " of program '", name, "' must be logits or vectors in f32, got kind ",
-                   uint32_t(result.kind()), " and element ", uint32_t(result.element()));
+    const bool tokens = result.kind() == schema::ResultKind::Tokens;
+    if ((!logits && !tokens && result.kind() != schema::ResultKind::Vectors) ||
+        result.element() != (tokens ? schema::ElementType::I32 : schema::ElementType::F32))
+      check.refuse("result ", i, " of program '", name,
+                   "' must be logits or vectors in f32, or tokens in i32, got kind ", uint32_t(result.kind()),
+                   " and element ", uint32_t(result.element()));
+    if (tokens && result.columns() != 1)
+      check.refuse("tokens of program '", name, "' must have one column, got ", result.columns());
     if (logits && result.columns() != manifest.vocabulary())
       check.refuse("logits of program '", name, "' must have a column for each of ", manifest.vocabulary(),
                    " token ids, got ", result.columns());

@@ -75,6 +75,12 @@ inline Table<kerf_work_list> workListsOf(const kerf_program &p) {
   return {p.work_lists, p.work_list_size, p.work_list_count};
 }
 inline Table<kerf_result> resultsOf(const kerf_program &p) { return {p.results, p.result_size, p.result_count}; }
+/// What counts the rows of a result of this kind.
+inline kerf_extent resultExtent(uint32_t kind) {
+  return kind == KERF_RESULT_VECTORS ? KERF_EXTENT_SEQUENCES : KERF_EXTENT_LOGIT_ROWS;
+}
+/// Bytes of an element of any result.
+inline constexpr int64_t kResultElementBytes = 4;
 inline Table<kerf_operand> operandsOf(const kerf_dispatch &d) { return {d.operands, d.operand_size, d.operand_count}; }
 
 } // namespace kerf::rt

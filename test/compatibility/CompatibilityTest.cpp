@@ -58,7 +58,7 @@ Found run(kerf_model *model, const Bytes *saved) {
   kerf_sequence *sequence = nullptr;
   expect(kerf_sequence_create(context, &sequence, &error), error);
   const auto step = [&](const int32_t *from, uint32_t tokens) {
-    const kerf_step_entry entry = {sequence, from, tokens, KERF_LOGITS_ALL};
+    const kerf_step_entry entry = {sequence, from, tokens, KERF_LOGITS_ALL, nullptr};
     const kerf_step step = {sizeof step, sizeof entry, 1, &entry};
     expect(kerf_context_step(context, &step, &error), error);
     for (uint32_t row = 0; row < kerf_context_logit_rows(context); ++row) {

@@ -138,6 +138,11 @@ kerf.weight @w : tensor<4xf32> format <#kerf.dense<f32>> source "w"
 
 // -----
 
+// expected-error@below {{tokens must have one column, got 8}}
+"test.op"() {x = #kerf.result<tokens, 8>} : () -> ()
+
+// -----
+
 // launch_c1
 // expected-error@below {{launch must have its least rows at or below its most, got 9 to 8}}
 "test.op"() {x = #kerf.launch<"f", rows 9 to 8, always, tile 1, columns 1, threads 32, shared 0>} : () -> ()

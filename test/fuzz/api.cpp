@@ -152,10 +152,13 @@ private:
     std::vector<std::vector<int32_t>> ids(input.ConsumeIntegralInRange(0, 4));
     std::vector<kerf_step_entry> entries;
     std::vector<uint32_t> lengths;
+    const kerf_sampling sampling = {input.ConsumeFloatingPoint<float>(), input.ConsumeFloatingPoint<float>(),
+                                    input.ConsumeIntegral<uint32_t>(), input.ConsumeIntegralInRange<uint32_t>(0, 1),
+                                    input.ConsumeIntegral<uint64_t>()};
     for (std::vector<int32_t> &of : ids) {
       of = someIds();
       entries.push_back({any(), input.ConsumeIntegralInRange(0, 31) ? of.data() : nullptr, uint32_t(of.size()),
-                         input.ConsumeIntegralInRange<uint32_t>(0, 3)});
+                         input.ConsumeIntegralInRange<uint32_t>(0, 3), input.ConsumeBool() ? &sampling : nullptr});
       lengths.push_back(kerf_sequence_length(entries.back().sequence));
     }
     Given<kerf_step> given;

@@ -65,7 +65,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   must(again.substr(128) == bytes.substr(128), "what is saved is what was restored");
   const uint32_t length = kerf_sequence_length(sequence);
   const int32_t id = 1;
-  const kerf_step_entry entry = {sequence, &id, 1, KERF_LOGITS_LAST};
+  const kerf_step_entry entry = {sequence, &id, 1, KERF_LOGITS_LAST, nullptr};
   const kerf_step step = {sizeof step, sizeof entry, 1, &entry};
   must(kerf_context_step(context(), &step, nullptr) == (length < 32 ? KERF_OK : KERF_BAD_ARGUMENT),
        "what was restored can be continued");

@@ -153,7 +153,7 @@ void CompiledContext::truncate(kerf_sequence *sequence, uint32_t length) {
 LogitRows CompiledContext::step(const std::vector<StepPiece> &pieces) {
   std::vector<kerf_step_entry> entries;
   for (const StepPiece &piece : pieces)
-    entries.push_back({piece.sequence, piece.ids.data(), uint32_t(piece.ids.size()), uint32_t(piece.logits)});
+    entries.push_back({piece.sequence, piece.ids.data(), uint32_t(piece.ids.size()), uint32_t(piece.logits), nullptr});
   const kerf_step step = {sizeof step, sizeof(kerf_step_entry), uint32_t(entries.size()), entries.data()};
   kerf_error error = {};
   const kerf_code code = kerf_context_step(handle, &step, &error);

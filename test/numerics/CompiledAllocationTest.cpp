@@ -63,7 +63,7 @@ TEST_P(CompiledAllocation, PeakWithinCertificate) {
   kerf_sequence *sequences[2] = {};
   for (kerf_sequence *&sequence : sequences) {
     ASSERT_EQ(kerf_sequence_create(context, &sequence, nullptr), KERF_OK);
-    const kerf_step_entry entry = {sequence, ids.data(), 512, KERF_LOGITS_ALL};
+    const kerf_step_entry entry = {sequence, ids.data(), 512, KERF_LOGITS_ALL, nullptr};
     const kerf_step step = {sizeof step, sizeof entry, 1, &entry};
     for (uint32_t done = 0; done < 2048; done += 512)
       ASSERT_EQ(kerf_context_step(context, &step, nullptr), KERF_OK);

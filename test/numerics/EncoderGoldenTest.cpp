@@ -86,7 +86,7 @@ TEST_P(EncoderGolden, GivesTheVectorsOfTransformers) {
   kerf_sequence *sequence = nullptr;
   ASSERT_EQ(kerf_sequence_create(small.handle, &sequence, nullptr), KERF_OK);
   const int32_t id = 1;
-  const kerf_step_entry entry = {sequence, &id, 1, KERF_LOGITS_NONE};
+  const kerf_step_entry entry = {sequence, &id, 1, KERF_LOGITS_NONE, nullptr};
   const kerf_step step = {sizeof step, sizeof entry, 1, &entry};
   kerf_error error = {};
   EXPECT_EQ(kerf_context_step(small.handle, &step, &error), KERF_BAD_ARGUMENT);

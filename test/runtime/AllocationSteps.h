@@ -32,13 +32,13 @@ inline void expectNothingAllocated(kerf_context *context, std::span<const int32_
     AllocationWatch watch;
     kerf_sequence *sequence = nullptr, *fork = nullptr;
     must(kerf_sequence_create, context, &sequence);
-    kerf_step_entry entries[2] = {{sequence, ids.data(), tokens, logits}, {}};
+    kerf_step_entry entries[2] = {{sequence, ids.data(), tokens, logits, nullptr}, {}};
     kerf_step step = {sizeof step, sizeof entries[0], 1, entries};
     must(kerf_context_step, context, &step);
     must(kerf_sequence_fork, sequence, &fork);
     if (tokens < ids.size()) {
-      entries[0] = {sequence, ids.data(), 1, KERF_LOGITS_LAST};
-      entries[1] = {fork, ids.data(), 1, KERF_LOGITS_ALL};
+      entries[0] = {sequence, ids.data(), 1, KERF_LOGITS_LAST, nullptr};
+      entries[1] = {fork, ids.data(), 1, KERF_LOGITS_ALL, nullptr};
       step.entry_count = 2;
       must(kerf_context_step, context, &step);
     }

@@ -187,7 +187,7 @@ TEST(GenerateTest, CancelledBetweenSteps) {
 
 TEST(GenerateTest, ContinuesASequence) {
   OpenModel model(circle("abcdef"));
-  OpenContext context(model.handle, planOf(8, 1, 16));
+  OpenContext context(model.handle, planOf(8, 2, 16));
   kerf_sequence *sequence = context.create();
   kerf_generate_options options = prompt("ab", 3);
   options.sequence = sequence;
@@ -201,7 +201,11 @@ TEST(GenerateTest, ContinuesASequence) {
   options.prompt_id_count = 2;
   ASSERT_EQ(kerf_generate(context.handle, &options, &second, nullptr), KERF_OK);
   EXPECT_EQ(second.string(), "abc");
-  EXPECT_EQ(context.row(0), referenceLogits(model.weights, {'a', 'b', 'c', 'd', 'e', 'f', 'a', 'b'}));
+  EXPECT_EQ(context.row(0), std::vector<float>()) << "a token was drawn from it";
+  kerf_sequence *fork = context.fork(sequence);
+  ASSERT_EQ(context.step({{fork, {'c'}}}), KERF_OK);
+  EXPECT_EQ(context.row(0), referenceLogits(model.weights, {'a', 'b', 'c', 'd', 'e', 'f', 'a', 'b', 'c'}));
+  kerf_sequence_close(fork);
   // A prompt that does not fit leaves it as it was.
   const std::vector<int32_t> large(9, 'a');
   options.prompt_ids = large.data();

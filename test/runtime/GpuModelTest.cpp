@@ -195,8 +195,8 @@ TEST_F(GpuModelTest, Step) {
     EXPECT_EQ(fake.uploads, 1u);
     EXPECT_EQ(fake.downloads, 1u);
     EXPECT_EQ(fake.waits, 1u);
-    // embed_few, append, attend_several for both lists, project_first, project
-    EXPECT_EQ(fake.launches, 6u);
+    // embed_few, append, attend_several for both lists, project_first, project, sample
+    EXPECT_EQ(fake.launches, 7u);
     // Positions 9 and 10: page 2 of the first group is there, page 3 of the second begins.
     EXPECT_EQ(fake.fills, 1u);
     fake.reset();
@@ -218,8 +218,8 @@ TEST_F(GpuModelTest, Graphs) {
   {
     constexpr uint32_t most = 7;
     OpenContext context(model, planOf(32, most), 1, false);
-    // 1, 2, 3, 4, 5 to 7, six launches each.
-    EXPECT_EQ(fake.captured, 5u * 6);
+    // 1, 2, 3, 4, 5 to 7, seven launches each.
+    EXPECT_EQ(fake.captured, 5u * 7);
     kerf_sequence *sequences[most];
     std::vector<std::vector<int32_t>> ids;
     for (uint32_t i = 0; i < most; ++i) {
@@ -253,6 +253,34 @@ TEST_F(GpuModelTest, Graphs) {
     ASSERT_EQ(kerf_context_profile(context.handle, 0, nullptr), KERF_OK);
     ASSERT_EQ(context.step({plain[0]}), KERF_OK);
     EXPECT_EQ(fake.graphLaunches, 1u);
+  }
+  kerf_model_close(model);
+}
+
+// A row from which a token is drawn leaves nothing but that on the host; logits are copied row by row where wanted.
+TEST_F(GpuModelTest, Downloads) {
+  kerf_model *model = nullptr;
+  ASSERT_EQ(open(&model), KERF_OK) << error.message;
+  {
+    OpenContext context(model, planOf(32, 3, 0, 8), 1, false);
+    kerf_sequence *sequences[] = {context.create(), context.create(), context.create()};
+    const kerf_sampling sampling = {1, 0, 0, 0, 12345};
+    const auto step = [&](std::vector<Entry> entries) {
+      fake.reset();
+      EXPECT_EQ(context.step(entries), KERF_OK) << context.error.message;
+      return fake.downloadedBytes;
+    };
+    constexpr uint64_t row = kVocabulary * sizeof(float), token = sizeof(int32_t);
+    const Entry draws[] = {{sequences[0], {1}, KERF_LOGITS_LAST, &sampling},
+                           {sequences[1], {2}, KERF_LOGITS_LAST, &sampling},
+                           {sequences[2], {3}, KERF_LOGITS_LAST, &sampling}};
+    EXPECT_EQ(step({draws[0], draws[1], draws[2]}), 3 * token);
+    EXPECT_EQ(fake.graphLaunches, 1u) << "as other steps of one row for each sequence";
+    EXPECT_EQ(fake.downloads, 1u);
+    EXPECT_EQ(step({{sequences[0], {1}}, {sequences[1], {2}}}), 2 * row);
+    EXPECT_EQ(step({{sequences[0], {1, 2}, KERF_LOGITS_ALL}, draws[1], {sequences[2], {3}}}), 3 * row + 4 * token);
+    EXPECT_EQ(fake.downloads, 3u) << "two runs of rows, and the tokens";
+    EXPECT_EQ(step({{sequences[0], {1}, KERF_LOGITS_NONE}}), 0u);
   }
   kerf_model_close(model);
 }
@@ -353,13 +381,13 @@ struct Life {
     must(kerf_context_plan, context, &plan, nullptr);
     must(kerf_sequence_create, context, &sequence);
     const std::vector<int32_t> ids = randomIds(1, 9);
-    kerf_step_entry entries[2] = {{sequence, ids.data(), 6, KERF_LOGITS_LAST}, {}};
+    kerf_step_entry entries[2] = {{sequence, ids.data(), 6, KERF_LOGITS_LAST, nullptr}, {}};
     const kerf_step step = {sizeof step, sizeof entries[0], 1, entries},
                     both = {sizeof step, sizeof entries[0], 2, entries};
     must(kerf_context_step, context, &step);
     must(kerf_sequence_fork, sequence, &fork);
     entries[0].count = 1;
-    entries[1] = {fork, ids.data(), 1, KERF_LOGITS_LAST};
+    entries[1] = {fork, ids.data(), 1, KERF_LOGITS_LAST, nullptr};
     const uint32_t before[2] = {kerf_sequence_length(sequence), kerf_sequence_length(fork)};
     const bool wasFine = code == KERF_OK;
     must(kerf_context_step, context, &both);

@@ -169,10 +169,18 @@ TEST_F(PackageTest, Manifest) {
           "logits of program 'step' must have a column for each of 264 token ids, got 3");
   refused([](FakePackage &p) { p.manifest.programs[1]->results[0]->columns = 1u << 31; },
           "result 0 of program 'encode' must have 1 to 2147483647 columns");
-  refused([](FakePackage &p) { p.manifest.programs[1]->results[0]->kind = schema::ResultKind(2); },
-          "result 0 of program 'encode' must be logits or vectors in f32, got kind 2");
+  refused([](FakePackage &p) { p.manifest.programs[1]->results[0]->kind = schema::ResultKind(3); },
+          "result 0 of program 'encode' must be logits or vectors in f32, or tokens in i32, got kind 3 and element 0");
+  refused([](FakePackage &p) { p.manifest.programs[1]->results[0]->kind = schema::ResultKind::Tokens; },
+          "or tokens in i32, got kind 2 and element 0");
+  refused(
+      [](FakePackage &p) {
+        p.manifest.programs[1]->results[0]->kind = schema::ResultKind::Tokens;
+        p.manifest.programs[1]->results[0]->element = schema::ElementType::I32;
+      },
+      "tokens of program 'encode' must have one column, got 4");
   refused([](FakePackage &p) { p.manifest.programs[1]->results[0]->element = schema::ElementType::BF16; },
-          "must be logits or vectors in f32, got kind 1 and element 2");
+          "must be logits or vectors in f32, or tokens in i32, got kind 1 and element 2");
   refused([](FakePackage &p) { p.manifest.programs[0]->work_lists[1]->group = 2; },
           "work list 1 of program 'step' must be over one of 2 KV groups");
   refused([](FakePackage &p) { p.manifest.programs[0]->work_lists[1]->behind = 0; }, "behind at least 1");

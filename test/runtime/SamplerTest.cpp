@@ -24,30 +24,35 @@ TEST(SamplerTest, Generator) {
   EXPECT_EQ(random.next(), ((five << 7) | (five >> 57)) * 9);
 }
 
+/// The options without the random bits.
+struct How {
+  float temperature, topP;
+  uint32_t topK;
+  kerf_sampling with(uint64_t random) const { return {temperature, topP, topK, 0, random}; }
+};
+
 // The definition once more, plainly: everything sorted, weights from e^x in f64. The weights may differ from the
 // sampler's by 2^-29 of theirs.
 struct Reference {
   std::vector<int32_t> kept; ///< by id
   std::vector<double> probability;
 
-  Reference(const Sampling &sampling, const std::vector<float> &logits) {
+  Reference(const How &how, const std::vector<float> &logits) {
     std::vector<int32_t> order;
     for (size_t i = 0; i < logits.size(); ++i)
       if (!std::isnan(logits[i]))
         order.push_back(int32_t(i));
     std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
-    if (sampling.topK && sampling.topK < order.size())
-      order.resize(sampling.topK);
+    if (how.topK && how.topK < order.size())
+      order.resize(how.topK);
     const double most = logits[size_t(order[0])];
-    auto weight = [&](int32_t id) {
-      return std::exp((double(logits[size_t(id)]) - most) / double(sampling.temperature));
-    };
+    auto weight = [&](int32_t id) { return std::exp((double(logits[size_t(id)]) - most) / double(how.temperature)); };
     double total = 0, sum = 0;
     for (int32_t id : order)
       total += weight(id);
-    if (sampling.topP > 0 && sampling.topP < 1) {
+    if (how.topP > 0 && how.topP < 1) {
       size_t length = 0;
-      while (sum < sampling.topP * total)
+      while (sum < how.topP * total)
         sum += weight(order[length++]);
       order.resize(length);
     } else {
@@ -60,18 +65,18 @@ struct Reference {
   }
 };
 
-int32_t draw(const Sampling &sampling, uint64_t random, const std::vector<float> &logits) {
-  checkSampling(sampling);
+int32_t draw(const How &how, uint64_t random, const std::vector<float> &logits) {
+  checkSampling(how.with(random));
   std::vector<Candidate> scratch(logits.size());
-  return drawToken(sampling, random, logits.data(), uint32_t(logits.size()), scratch.data());
+  return drawToken(how.with(random), logits.data(), uint32_t(logits.size()), scratch.data());
 }
 
 TEST(SamplerTest, Greedy) {
-  for (const Sampling &sampling : {Sampling{0, 0, 0}, {1, 1, 0}, {2, 1, 0.5f}}) {
-    EXPECT_EQ(draw(sampling, ~uint64_t(0), {1, 3, 3, 2}), 1) << "the lowest id of equal maxima";
-    EXPECT_EQ(draw(sampling, 0, {NAN, -INFINITY, NAN, -5}), 3);
-    EXPECT_EQ(draw(sampling, 0, {-0.f, 0.f}), 0);
-    EXPECT_EQ(draw(sampling, 0, {NAN, NAN}), -1);
+  for (const How &how : {How{0, 0, 0}, {1, 0, 1}, {2, 0.5f, 1}}) {
+    EXPECT_EQ(draw(how, ~uint64_t(0), {1, 3, 3, 2}), 1) << "the lowest id of equal maxima";
+    EXPECT_EQ(draw(how, 0, {NAN, -INFINITY, NAN, -5}), 3);
+    EXPECT_EQ(draw(how, 0, {-0.f, 0.f}), 0);
+    EXPECT_EQ(draw(how, 0, {NAN, NAN}), -1);
   }
   EXPECT_EQ(draw({1, 0, 0}, ~uint64_t(0), {1, INFINITY, 3, INFINITY}), 1) << "infinite";
   EXPECT_EQ(draw({1, 0, 0}, ~uint64_t(0), {NAN, -INFINITY, -INFINITY}), 1);
@@ -80,9 +85,10 @@ TEST(SamplerTest, Greedy) {
 
 TEST(SamplerTest, Refusals) {
   for (float temperature : {-1.f, NAN, INFINITY})
-    EXPECT_THROW(checkSampling({temperature, 0, 0}), Error) << temperature;
+    EXPECT_THROW(checkSampling({temperature, 0, 0, 0, 0}), Error) << temperature;
   for (float topP : {-0.1f, 1.5f, NAN})
-    EXPECT_THROW(checkSampling({1, 0, topP}), Error) << topP;
+    EXPECT_THROW(checkSampling({1, topP, 0, 0, 0}), Error) << topP;
+  EXPECT_THROW(checkSampling({1, 0, 0, 1, 0}), Error) << "reserved";
 }
 
 // Pearson's statistic of draws from random logits stays below what chance exceeds once in 10^6: for n degrees of
@@ -91,18 +97,18 @@ TEST(SamplerTest, Frequencies) {
   std::mt19937 engine(5);
   Random random(7);
   const int draws = 20000;
-  for (const Sampling &sampling :
-       {Sampling{1, 0, 0}, {1, 0, 1}, {1, 7, 0}, {0.5f, 0, 0}, {3, 0, 0}, {1, 0, 0.9f}, {1, 0, 0.5f}, {1, 12, 0.7f}})
+  for (const How &how :
+       {How{1, 0, 0}, {1, 1, 0}, {1, 0, 7}, {0.5f, 0, 0}, {3, 0, 0}, {1, 0.9f, 0}, {1, 0.5f, 0}, {1, 0.7f, 12}})
     for (size_t vocabulary : {2, 3, 16, 50}) {
       std::normal_distribution<float> normal(0, 1);
       std::vector<float> logits(vocabulary);
       for (float &logit : logits)
         logit = normal(engine);
       logits[vocabulary / 2] = NAN;
-      const Reference reference(sampling, logits);
+      const Reference reference(how, logits);
       std::map<int32_t, int> counts;
       for (int i = 0; i < draws; ++i)
-        ++counts[draw(sampling, random.next(), logits)];
+        ++counts[draw(how, random.next(), logits)];
       double statistic = 0;
       int counted = 0;
       for (size_t i = 0; i < reference.kept.size(); ++i) {
@@ -119,9 +125,7 @@ TEST(SamplerTest, Frequencies) {
 // Equal random bits on a grid find each token on its own stretch of [0, 1), in the order of ids.
 TEST(SamplerTest, Stretches) {
   const std::vector<float> logits = {std::log(1.f), -INFINITY, std::log(4.f), NAN, std::log(3.f), std::log(2.f)};
-  const auto at = [&](const Sampling &sampling, double point) {
-    return draw(sampling, uint64_t(std::ldexp(point, 64)), logits);
-  };
+  const auto at = [&](const How &how, double point) { return draw(how, uint64_t(std::ldexp(point, 64)), logits); };
   for (double point : {0.0, 0.099})
     EXPECT_EQ(at({1, 0, 0}, point), 0);
   for (double point : {0.101, 0.499})
@@ -130,11 +134,11 @@ TEST(SamplerTest, Stretches) {
     EXPECT_EQ(at({1, 0, 0}, point), 4);
   EXPECT_EQ(at({1, 0, 0}, 0.801), 5);
   EXPECT_EQ(draw({1, 0, 0}, ~uint64_t(0), logits), 5);
-  EXPECT_EQ(at({1, 2, 0}, 0.57), 2) << "4 of 7";
-  EXPECT_EQ(at({1, 2, 0}, 0.58), 4);
-  EXPECT_EQ(at({1, 3, 0.5f}, 0.57), 2) << "4 of 9 are less than half";
-  EXPECT_EQ(at({1, 3, 0.5f}, 0.58), 4);
-  EXPECT_EQ(at({1, 0, 1e-30f}, 0.99), 2) << "at least one";
+  EXPECT_EQ(at({1, 0, 2}, 0.57), 2) << "4 of 7";
+  EXPECT_EQ(at({1, 0, 2}, 0.58), 4);
+  EXPECT_EQ(at({1, 0.5f, 3}, 0.57), 2) << "4 of 9 are less than half";
+  EXPECT_EQ(at({1, 0.5f, 3}, 0.58), 4);
+  EXPECT_EQ(at({1, 1e-30f, 0}, 0.99), 2) << "at least one";
 }
 
 // Equal logits are kept by rising id, and each is as likely.
@@ -142,8 +146,8 @@ TEST(SamplerTest, Ties) {
   const std::vector<float> flat(1000, 0.5f);
   for (uint64_t i = 0; i < 900; ++i) {
     const uint64_t middle = (2 * i + 1) * (~uint64_t(0) / 1800);
-    EXPECT_EQ(draw({1, 0, 0.9f}, middle, flat), int32_t(i));
-    EXPECT_EQ(draw({1, 900, 0}, middle, flat), int32_t(i));
+    EXPECT_EQ(draw({1, 0.9f, 0}, middle, flat), int32_t(i));
+    EXPECT_EQ(draw({1, 0, 900}, middle, flat), int32_t(i));
   }
 }
 

@@ -2,6 +2,7 @@
 // memory, and every comparison is of bits.
 #include "runtime/context/Context.h"
 #include "runtime/cpu/Dispatcher.h"
+#include "runtime/generate/Sampler.h"
 #include "runtime/support/Error.h"
 #include "test/runtime/fake/Fixture.h"
 
@@ -224,9 +225,9 @@ TEST_F(StepTest, FailedStepChangesNothing) {
 TEST_F(StepTest, SizeOfEntries) {
   OpenContext context(model.handle, planOf(32, 1, 64, 1));
   const int32_t id = 1;
-  const kerf_step_entry entry = {context.create(), &id, 1, KERF_LOGITS_LAST};
+  const kerf_step_entry entry = {context.create(), &id, 1, KERF_LOGITS_LAST, nullptr};
   // Too small for the fields, and one at which the second entry's pointers would lie askew.
-  for (uint32_t size : {0u, uint32_t(sizeof entry) - 8, uint32_t(sizeof entry) + 4}) {
+  for (uint32_t size : {0u, uint32_t(offsetof(kerf_step_entry, sampling)) - 8, uint32_t(sizeof entry) + 4}) {
     const kerf_step step = {sizeof step, size, 1, &entry};
     EXPECT_EQ(kerf_context_step(context.handle, &step, &context.error), KERF_BAD_ARGUMENT);
     EXPECT_NE(std::string(context.error.message)
@@ -234,6 +235,91 @@ TEST_F(StepTest, SizeOfEntries) {
               std::string::npos)
         << context.error.message;
   }
+}
+
+// What a caller of before there was sampling passes, and one of a later version that uses what this does not know.
+TEST_F(StepTest, EntriesOfOtherVersions) {
+  OpenContext context(model.handle, planOf(32, 2, 64, 2));
+  struct {
+    kerf_sequence *sequence;
+    const int32_t *ids;
+    uint32_t count, logits;
+  } old[2];
+  struct {
+    kerf_step_entry known;
+    uint64_t unknown;
+  } later;
+  const std::vector<int32_t> first = randomIds(1, 3), second = randomIds(2, 5);
+  old[0] = {context.create(), first.data(), 3, KERF_LOGITS_LAST};
+  old[1] = {context.create(), second.data(), 5, KERF_LOGITS_LAST};
+  kerf_step step = {sizeof step, sizeof old[0], 2, reinterpret_cast<kerf_step_entry *>(old)};
+  ASSERT_EQ(kerf_context_step(context.handle, &step, &context.error), KERF_OK) << context.error.message;
+  EXPECT_EQ(context.row(0), reference(first));
+  EXPECT_EQ(context.row(1), reference(second));
+  later = {{old[0].sequence, first.data(), 1, KERF_LOGITS_LAST, nullptr}, 1};
+  step = {sizeof step, sizeof later, 1, &later.known};
+  EXPECT_EQ(kerf_context_step(context.handle, &step, &context.error), KERF_BAD_ARGUMENT);
+  EXPECT_EQ(std::string(context.error.message), "entry 0 must have no field set that version " KERF_VERSION_STRING
+                                                " does not know; use a newer Kerf runtime");
+  later.unknown = 0;
+  EXPECT_EQ(kerf_context_step(context.handle, &step, &context.error), KERF_OK) << context.error.message;
+}
+
+// Tokens drawn in a step beside rows whose logits are wanted are those that the definition gives for the same logits.
+TEST_F(StepTest, DrawsTokens) {
+  OpenContext context(model.handle, planOf(32, 4, 64, 6));
+  kerf_sequence *sequences[4];
+  std::vector<std::vector<int32_t>> ids(4);
+  for (uint32_t i = 0; i < 4; ++i)
+    sequences[i] = context.create();
+  std::vector<kerf::rt::Candidate> scratch(kVocabulary);
+  kerf::rt::Random random(3);
+  for (uint32_t turn = 0; turn < (kRunsPtx ? 2 : 8); ++turn) {
+    const kerf_sampling samplings[] = {{0, 0, 0, 0, random.next()},
+                                       {0.5f, 0.9f, 0, 0, random.next()},
+                                       {3, 0, 20, 0, random.next()},
+                                       {1.5f, 0.7f, 100, 0, random.next()}};
+    // Two, then three rows of logits between rows that draw; then all draw.
+    std::vector<Entry> entries;
+    for (uint32_t i = 0; i < 4; ++i) {
+      const std::vector<int32_t> more = randomIds(10 * turn + i, turn % 2 ? 1 : 2 + i % 2);
+      entries.push_back({sequences[i], more, KERF_LOGITS_LAST, &samplings[i]});
+      ids[i].insert(ids[i].end(), more.begin(), more.end());
+    }
+    if (turn % 2 == 0)
+      entries[1] = {sequences[1], entries[1].ids, KERF_LOGITS_ALL};
+    ASSERT_EQ(context.step(entries), KERF_OK) << context.error.message;
+    const uint32_t extra = turn % 2 ? 0 : uint32_t(entries[1].ids.size()) - 1;
+    ASSERT_EQ(kerf_context_logit_rows(context.handle), 4 + extra);
+    for (uint32_t i = 0; i < 4; ++i) {
+      const uint32_t row = i + (i ? extra : 0);
+      if (!entries[i].sampling) {
+        EXPECT_EQ(context.row(row), reference(ids[i]));
+        EXPECT_EQ(kerf_context_token(context.handle, row), -1);
+        continue;
+      }
+      const std::vector<float> logits = reference(ids[i]);
+      EXPECT_EQ(kerf_context_logits(context.handle, row), nullptr);
+      EXPECT_EQ(kerf_context_token(context.handle, row),
+                kerf::rt::drawToken(samplings[i], logits.data(), kVocabulary, scratch.data()))
+          << turn << " " << i;
+    }
+    EXPECT_EQ(kerf_context_token(context.handle, 4 + extra), -1);
+  }
+  EXPECT_EQ(kerf_context_token(nullptr, 0), -1);
+  ASSERT_EQ(context.step({{sequences[0], {1}}}), KERF_OK);
+  EXPECT_EQ(kerf_context_token(context.handle, 0), -1) << "of an earlier step";
+
+  const auto refused = [&](const kerf_sampling &sampling, kerf_logits logits, const std::string &message) {
+    EXPECT_EQ(context.step({{sequences[0], {1}, logits, &sampling}}), KERF_BAD_ARGUMENT);
+    EXPECT_EQ(context.error.message, message);
+    EXPECT_EQ(kerf_context_token(context.handle, 0), -1);
+  };
+  refused({}, KERF_LOGITS_NONE, "logits of entry 0 must be last (1), since a token is to be drawn, got 0");
+  refused({}, KERF_LOGITS_ALL, "logits of entry 0 must be last (1), since a token is to be drawn, got 2");
+  refused({-1, 0, 0, 0, 0}, KERF_LOGITS_LAST, "temperature of entry 0 must be a number of at least 0, got -1");
+  refused({1, 2, 0, 0, 0}, KERF_LOGITS_LAST, "top_p of entry 0 must be 0 to 1, got 2");
+  refused({1, 0, 0, 7, 0}, KERF_LOGITS_LAST, "reserved field of the sampling of entry 0 must be 0, got 7");
 }
 
 TEST_F(StepTest, OutOfPages) {
@@ -396,7 +482,7 @@ TEST_F(StepTest, EncodesWholeTexts) {
   const std::vector<int32_t> texts[] = {randomIds(1, 1), randomIds(2, 20), randomIds(3, 13)};
   std::vector<kerf_step_entry> entries;
   for (const std::vector<int32_t> &text : texts)
-    entries.push_back({context.create(), text.data(), uint32_t(text.size()), KERF_LOGITS_NONE});
+    entries.push_back({context.create(), text.data(), uint32_t(text.size()), KERF_LOGITS_NONE, nullptr});
   const kerf_step step = {sizeof step, sizeof(kerf_step_entry), 3, entries.data()};
   inner.run(encode, step);
   ASSERT_EQ(inner.resultRows(0), 3u);
@@ -450,11 +536,12 @@ TEST_F(StepTest, Profile) {
   EXPECT_STREQ(row.origin, "layers.0.window");
   EXPECT_EQ(row.bytes, 10.0 + 5);
   EXPECT_EQ(row.operations, (1 + 2 + 3 + 4 + 6 * 5.0) + 5);
-  // Rows of the other programs follow.
-  ASSERT_EQ(kerf_context_profile_row(context.handle, 8, &row, nullptr), KERF_OK);
+  // Rows of the other programs follow; on a GPU there is one for the drawing of tokens.
+  const uint32_t end = kOnGpu ? 10 : 9;
+  ASSERT_EQ(kerf_context_profile_row(context.handle, end - 1, &row, nullptr), KERF_OK);
   EXPECT_STREQ(row.origin, "last");
   EXPECT_EQ(row.calls, 0u);
-  EXPECT_EQ(kerf_context_profile_row(context.handle, 9, &row, nullptr), KERF_BAD_ARGUMENT);
+  EXPECT_EQ(kerf_context_profile_row(context.handle, end, &row, nullptr), KERF_BAD_ARGUMENT);
 }
 
 } // namespace

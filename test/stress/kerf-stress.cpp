@@ -132,7 +132,7 @@ public:
         code = kerf_sequence_create(one->handle, &handle, &error);
         for (uint32_t length = 0; code == KERF_OK && length < options.context;) {
           const uint32_t count = std::min(options.tokens, options.context - length);
-          code = one->step({{handle, ids.data(), count, KERF_LOGITS_ALL}}, error);
+          code = one->step({{handle, ids.data(), count, KERF_LOGITS_ALL, nullptr}}, error);
           length += count;
         }
         open.push_back(handle);
@@ -270,7 +270,7 @@ private:
       if (below(4) == 0 || text.ahead.empty())
         continue;
       const uint32_t count = std::min({room, uint32_t(text.ahead.size()), 1 + below(96)});
-      entries.push_back({live[i].handle, text.ahead.data(), count, below(3)});
+      entries.push_back({live[i].handle, text.ahead.data(), count, below(3), nullptr});
       members.push_back(i);
       room -= count;
     }
@@ -327,7 +327,8 @@ private:
     kerf_error error;
     kerf_sequence *handle = nullptr;
     must(kerf_sequence_create(alone.handle, &handle, &error), error, "create");
-    must(alone.step({{handle, text.ids.data(), uint32_t(text.ids.size()), KERF_LOGITS_ALL}}, error), error, "step");
+    must(alone.step({{handle, text.ids.data(), uint32_t(text.ids.size()), KERF_LOGITS_ALL, nullptr}}, error), error,
+         "step");
     for (const auto &[position, hash] : text.rows)
       if (hashOf(kerf_context_logits(alone.handle, position), vocabulary) != hash)
         failed("the logits of token " + std::to_string(position) + " of a text of " + std::to_string(text.ids.size()) +

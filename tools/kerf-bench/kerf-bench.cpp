@@ -56,6 +56,9 @@ void step(const Context &context, const std::vector<kerf_step_entry> &entries) {
   check(kerf_context_step(context.get(), &step, &error), error);
 }
 
+// Of the tokens that steps draw, as a generation does by default: the likeliest.
+const kerf_sampling kGreedy = {};
+
 // One repetition: a prompt for every sequence, then tokens for all of them together.
 void repetition(const Context &context, const Options &options, uint32_t batch, const std::vector<int32_t> &ids,
                 double &prefill, double &decode) {
@@ -67,14 +70,15 @@ void repetition(const Context &context, const Options &options, uint32_t batch, 
     for (uint32_t at = 0; at < options.promptTokens; at += batch) {
       const uint32_t count = std::min(batch, options.promptTokens - at);
       const bool last = at + count == options.promptTokens;
-      step(context, {{sequence.get(), ids.data() + at, count, uint32_t(last ? KERF_LOGITS_LAST : KERF_LOGITS_NONE)}});
+      step(context, {{sequence.get(), ids.data() + at, count, uint32_t(last ? KERF_LOGITS_LAST : KERF_LOGITS_NONE),
+                      last ? &kGreedy : nullptr}});
     }
   const double middle = now();
   std::vector<kerf_step_entry> entries;
   for (uint32_t token = 0; token < options.genTokens; ++token) {
     entries.clear();
     for (const Sequence &sequence : sequences)
-      entries.push_back({sequence.get(), ids.data() + token % ids.size(), 1, KERF_LOGITS_LAST});
+      entries.push_back({sequence.get(), ids.data() + token % ids.size(), 1, KERF_LOGITS_LAST, &kGreedy});
     step(context, entries);
   }
   prefill = middle - begin;
@@ -120,8 +124,8 @@ void profile(const Context &context, const Options &options, uint32_t batch, con
       sequences.push_back(makeSequence(context));
       for (uint32_t at = 0; at < options.promptTokens; at += batch)
         step(context, {{sequences.back().get(), ids.data() + at, std::min(batch, options.promptTokens - at),
-                        uint32_t(KERF_LOGITS_NONE)}});
-      entries.push_back({sequences.back().get(), ids.data(), 1, KERF_LOGITS_LAST});
+                        uint32_t(KERF_LOGITS_NONE), nullptr}});
+      entries.push_back({sequences.back().get(), ids.data(), 1, KERF_LOGITS_LAST, &kGreedy});
     }
     check(kerf_context_profile(context.get(), 1, &error), error);
     for (uint32_t token = 0; token < options.genTokens; ++token)

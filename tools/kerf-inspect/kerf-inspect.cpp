@@ -156,9 +156,13 @@ std::string maskText(const schema::WorkList &list) {
   return "within " + bound(list.behind()) + " behind and " + bound(list.ahead()) + " ahead";
 }
 
+const char *nameOf(schema::ResultKind kind) {
+  return kind == schema::ResultKind::Logits ? "logits" : kind == schema::ResultKind::Tokens ? "tokens" : "vectors";
+}
+
 std::string resultText(const schema::Result &result) {
-  return (result.kind() == schema::ResultKind::Logits ? "logits of " : "vectors of ") +
-         std::to_string(result.columns());
+  return nameOf(result.kind()) +
+         (result.kind() == schema::ResultKind::Tokens ? std::string() : " of " + std::to_string(result.columns()));
 }
 
 void printManifest(const Report &r) {
@@ -317,7 +321,7 @@ void writeFields(JsonWriter &json, const Report &r, const Options &options) {
     json.beginArray("results");
     for (const schema::Result *result : *program.results()) {
       json.beginObject();
-      json.value("kind", result->kind() == schema::ResultKind::Logits ? "logits" : "vectors");
+      json.value("kind", nameOf(result->kind()));
       json.value("columns", result->columns());
       json.endObject();
     }

@@ -172,7 +172,7 @@ void WindowRunner::run(std::span<const Window> windows, const Score &score) {
       entries.clear();
       for (const Piece &piece : pieces)
         entries.push_back({runner.sequences[piece.window].get(), windows[piece.window].ids.data() + piece.begin,
-                           piece.count, uint32_t(piece.logits ? KERF_LOGITS_ALL : KERF_LOGITS_NONE)});
+                           piece.count, uint32_t(piece.logits ? KERF_LOGITS_ALL : KERF_LOGITS_NONE), nullptr});
       const kerf_step step = {sizeof step, sizeof(kerf_step_entry), uint32_t(entries.size()), entries.data()};
       kerf_error error;
       check(kerf_context_step(runner.context.get(), &step, &error), error);

@@ -45,6 +45,7 @@ typedef struct bench_step {
   int64_t extents[KERF_EXTENT_COUNT];
   int32_t *token_ids, *positions, *logit_rows, *first_rows, *row_counts, *slots, *page_begin, *pages;
   kerf_work_item *work_items;
+  kerf_sampling *samplings;
   int64_t page_count;
   int single_rows, several_rows; /* whether some work item has one row, more than one */
 } bench_step;
@@ -98,6 +99,7 @@ static void bench_fill(bench_step *step, const bench_kernel *kernel) {
   step->positions = bench_allocate(step->tokens * 4);
   step->slots = bench_allocate(step->tokens * 4);
   step->logit_rows = bench_allocate(step->sequences * 4);
+  step->samplings = bench_allocate(step->sequences * sizeof(kerf_sampling));
   step->first_rows = bench_allocate(step->sequences * 4);
   step->row_counts = bench_allocate(step->sequences * 4);
   step->page_begin = bench_allocate((step->sequences + 1) * 4);
@@ -138,6 +140,8 @@ static void bench_fill(bench_step *step, const bench_kernel *kernel) {
     step->row_counts[s] = (int32_t)rows;
     row += rows;
     step->logit_rows[s] = (int32_t)(row - 1);
+    step->samplings[s] =
+        (kerf_sampling){.temperature = 0.8f, .top_p = 0.95f, .top_k = 50, .random = bench_random() << 32};
   }
   step->page_count = pages;
   step->extents[KERF_EXTENT_ONE] = 1;
@@ -164,6 +168,8 @@ static bench_memory bench_array(const bench_step *step, uint32_t field) {
     return (bench_memory){step->positions, tokens};
   case KERF_STEP_LOGIT_ROWS:
     return (bench_memory){step->logit_rows, sequences};
+  case KERF_STEP_SAMPLING:
+    return (bench_memory){step->samplings, (uint64_t)step->sequences * sizeof(kerf_sampling)};
   case KERF_STEP_WORK_ITEMS:
     return (bench_memory){step->work_items, (uint64_t)step->extents[KERF_EXTENT_WORK_ITEMS] * sizeof(kerf_work_item)};
   case KERF_STEP_SLOTS:

@@ -77,6 +77,17 @@ typedef struct kerf_work_item {
   int32_t ahead;
 } kerf_work_item;
 
+/* How the token of a row of logits is drawn: the candidates' logits are divided by the temperature, the top_k likeliest
+ * are kept, of these the fewest likeliest that reach top_p, and of these one is drawn by `random`. Equal logits and
+ * equal options give the same token on every target. */
+typedef struct kerf_sampling {
+  float temperature; /* 0: the greatest logit, the lowest id of equals; below 0, in the step: the row wants no token */
+  float top_p;       /* 0 or 1: all */
+  uint32_t top_k;    /* 0: all */
+  uint32_t reserved;
+  uint64_t random; /* 64 random bits; each token takes new ones */
+} kerf_sampling;
+
 /* Arrays of the step that a kernel can take as operands: KERF_STEP_COUNT of them. */
 typedef enum kerf_step_field {
   KERF_STEP_TOKEN_IDS = 0,  /* int32[T] */
@@ -88,7 +99,8 @@ typedef enum kerf_step_field {
   KERF_STEP_PAGES = 6,      /* int32[], by KV group: physical page numbers in logical order */
   KERF_STEP_FIRST_ROWS = 7, /* int32[S]: first row of each sequence */
   KERF_STEP_ROW_COUNTS = 8, /* int32[S]: rows of each sequence, at least 1 */
-  KERF_STEP_COUNT = 9
+  KERF_STEP_SAMPLING = 9,   /* kerf_sampling[R], by row of logits */
+  KERF_STEP_COUNT = 10
 } kerf_step_field;
 
 typedef enum kerf_operand_kind {
@@ -203,18 +215,20 @@ typedef struct kerf_slot {
 } kerf_slot;
 
 typedef enum kerf_result_kind {
-  KERF_RESULT_LOGITS = 0, /* scores of the vocabulary, for the rows that want logits */
-  KERF_RESULT_VECTORS = 1 /* a vector for each sequence of the step, in the order of its entries */
+  KERF_RESULT_LOGITS = 0,  /* scores of the vocabulary, for the rows that want logits */
+  KERF_RESULT_VECTORS = 1, /* a vector for each sequence of the step, in the order of its entries */
+  KERF_RESULT_TOKENS = 2   /* int32: the token drawn from each row of logits; -1 where none is wanted or no logit is a
+                              number. Where a program has logits and no tokens, the runtime draws them */
 } kerf_result_kind;
 
-typedef enum kerf_element { KERF_ELEMENT_F32 = 0 } kerf_element;
+typedef enum kerf_element { KERF_ELEMENT_F32 = 0, KERF_ELEMENT_I32 = 1 } kerf_element;
 
 /* What a program gives: element[rows][columns]. */
 typedef struct kerf_result {
   uint32_t kind;    /* kerf_result_kind */
-  uint32_t extent;  /* kerf_extent that counts the rows: LOGIT_ROWS for logits, SEQUENCES for vectors */
-  uint32_t columns; /* of logits: the vocabulary */
-  uint32_t element; /* kerf_element */
+  uint32_t extent;  /* kerf_extent that counts the rows: LOGIT_ROWS for logits and tokens, SEQUENCES for vectors */
+  uint32_t columns; /* of logits: the vocabulary; of tokens: 1 */
+  uint32_t element; /* kerf_element: I32 for tokens, else F32 */
 } kerf_result;
 
 /* A way to run the model: "step" gives logits, "encode" a vector for each text. A model has at least one; all share

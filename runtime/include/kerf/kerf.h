@@ -326,6 +326,10 @@ typedef struct kerf_step_entry {
   const int32_t *ids; ///< [count]; may be NULL when count is 0
   uint32_t count;
   uint32_t logits; ///< kerf_logits
+  /// NULL: the rows' logits are wanted. Otherwise (with KERF_LOGITS_LAST) the token that follows the last row, drawn in
+  /// this way: see kerf_sampling in abi.h, and kerf_context_token. `random` is the caller's; kerf_generate takes
+  /// numbers of xoshiro256**. A GPU then gives back the token alone.
+  const kerf_sampling *sampling;
 } kerf_step_entry;
 
 /// One step: a ragged batch. Prompts, pieces of prompts and single tokens mix freely.
@@ -333,20 +337,26 @@ typedef struct kerf_step {
   uint32_t struct_size;
   uint32_t entry_size; ///< sizeof(kerf_step_entry)
   uint32_t entry_count;
-  const kerf_step_entry *entries; ///< each sequence at most once; copied before the call returns
+  const kerf_step_entry *entries; ///< each sequence at most once; copied before the call returns, with what they name
 } kerf_step;
 
-/// Appends the tokens of every entry to its sequence and computes the logits asked for. No tokens at all is a valid
-/// step that does nothing. On failure every sequence is as it was: KERF_BAD_ARGUMENT (an id outside the vocabulary,
-/// more tokens or logit rows than planned, a sequence twice, closed or of another context, a sequence past the planned
-/// context), KERF_OUT_OF_PAGES, KERF_CANCELLED, KERF_DEVICE_FAILED. Allocates nothing.
+/// Appends the tokens of every entry to its sequence and computes the logits, or draws the tokens, asked for. No tokens
+/// at all is a valid step that does nothing. On failure every sequence is as it was: KERF_BAD_ARGUMENT (an id outside
+/// the vocabulary, more tokens or logit rows than planned, a sequence twice, closed or of another context, a sequence
+/// past the planned context, a sampling that is out of range or of other rows than the last), KERF_OUT_OF_PAGES,
+/// KERF_CANCELLED, KERF_DEVICE_FAILED. Allocates nothing.
 KERF_API kerf_code kerf_context_step(kerf_context *context, const kerf_step *step, kerf_error *error);
 
-/// Rows of logits that the last successful step made; 0 after a failed one. Never fails.
+/// Rows of logits that the last successful step made, those from which a token was drawn among them; 0 after a failed
+/// one. Never fails.
 KERF_API uint32_t kerf_context_logit_rows(const kerf_context *context);
 /// Row `row` of the logits (vocabulary floats), in the order of entries and of rows in them. Belongs to the context,
-/// until its next step. NULL past the last row.
+/// until its next step. NULL past the last row, and for a row from which a token was drawn: its logits may never have
+/// left the device.
 KERF_API const float *kerf_context_logits(const kerf_context *context, uint32_t row);
+/// The token drawn from row `row` of the logits, numbered alike, until the next step. -1 past the last row, for a row
+/// whose logits were wanted, and where no logit was a number. Never fails.
+KERF_API int32_t kerf_context_token(const kerf_context *context, uint32_t row);
 
 // ------------------------------------------------------------------------------------------------------- generate
 

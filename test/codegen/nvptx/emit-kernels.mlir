@@ -8,7 +8,10 @@ kerf.model "one" architecture "X" checkpoint "" context 64 vocabulary 96 hidden 
 kerf.kv_group @kv planes 1 heads 1 head_dim 32 page_size 16 element bf16
 kerf.weight @embed : tensor<96x32xbf16> format <#kerf.dense<bf16>> source #kerf.take<"embed" : tensor<96x32xbf16>>
 
-// CHECK: kerf.program @step slots [#kerf.size<{{.*}}>, #kerf.size<{{.*}}>, #kerf.size<0, 0, 0, 0, [[SCRATCH:[1-9][0-9]*]]>]
+// Tokens are drawn last, with a slot of their own.
+
+// CHECK: kerf.program @step slots [#kerf.size<{{.*}}>, #kerf.size<{{.*}}>, #kerf.size<0, 0, 0, 0, [[SCRATCH:[1-9][0-9]*]]>, #kerf.size<0, 0, 0, 24592>]
+// CHECK-SAME: results [#kerf.result<logits, 96>, #kerf.result<tokens, 1>]
 func.func @step(%batch: !kerf.batch, %cache: !kerf.cache) -> (tensor<?x96xf32>, !kerf.cache) {
   %t = kerf.extent tokens of %batch
   %r = kerf.extent logit_rows of %batch
@@ -29,12 +32,15 @@ func.func @step(%batch: !kerf.batch, %cache: !kerf.cache) -> (tensor<?x96xf32>, 
   return %logits, %c : tensor<?x96xf32>, !kerf.cache
 }
 
+// CHECK: kerf.dispatch @sample_v96 [#kerf.result_ref<0>, #kerf.step_ref<sampling>, #kerf.result_ref<1>, #kerf.slot_ref<3>] rows logit_rows origin "sample" bytes <0, 0, 0, 412> operations <0, 0, 0, 192>
 // CHECK: kerf.variant @sm_80 attention_tile 64 {
 // CHECK: kerf.gpu_kernel @embed_{{.*}} launches [#kerf.launch<"embed_{{.*}}", rows 1 to 4294967295, always, tile 1,
 // CHECK: kerf.gpu_kernel @[[ATTENTION]] launches [{{.*}}single_rows{{.*}}several_rows
 // CHECK: kerf.gpu_kernel @linear_bf16_bf16_f32_k32_n96 launches [
 // CHECK-SAME: "linear_bf16_bf16_f32_k32_n96_r8", rows 1 to 8, always, tile 8, columns 6, threads 256
 // CHECK-SAME: rows 9 to 16,{{.*}} rows 17 to 32,{{.*}} rows 33 to 192,{{.*}} rows 193 to 4294967295,
+// CHECK: kerf.gpu_kernel @sample_v96 launches [
+// CHECK-SAME: "sample_v96_parts", {{.*}} columns 1, threads 256, {{.*}}"sample_v96_histogram", {{.*}}"sample_v96_draw", {{.*}} threads 1024
 // CHECK: gpu.module @kernels {
 // CHECK: llvm.func @embed_
 // CHECK: nvvm.mma.sync

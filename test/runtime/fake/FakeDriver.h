@@ -31,6 +31,7 @@ struct FakeDriver {
 
   // What has happened.
   uint64_t launches = 0, graphLaunches = 0, captured = 0, waits = 0, uploads = 0, downloads = 0, fills = 0;
+  uint64_t downloadedBytes = 0;
   /// Bytes of device memory and objects of any kind that nobody has given back.
   uint64_t allocated = 0, objects = 0;
 
@@ -38,7 +39,7 @@ struct FakeDriver {
   void reset() {
     version = 12040, devices = 1, major = 8, minor = 6, shared = 99 * 1024, memory = size_t(1) << 30;
     failing = nullptr, after = error = lost = 0, sticky = false, onKernel = nullptr, onCall = nullptr;
-    launches = graphLaunches = captured = waits = uploads = downloads = fills = 0;
+    launches = graphLaunches = captured = waits = uploads = downloads = fills = downloadedBytes = 0;
   }
 };
 

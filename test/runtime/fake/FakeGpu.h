@@ -15,7 +15,7 @@ namespace kerf::test {
 /// What images hold: this, then a NUL.
 inline constexpr char kFakeImage[] = "// for the fake driver";
 
-/// The programs of fakeLibrary() with variants for GPUs.
+/// The programs of fakeLibrary() with variants for GPUs; "step" draws tokens.
 const kerf_library &fakeGpuLibrary();
 
 /// The same with the kernels of fake_kernels.cu, for a driver that runs PTX: the file that KERF_TEST_PTX names, or that

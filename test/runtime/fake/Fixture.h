@@ -98,6 +98,7 @@ struct Entry {
   kerf_sequence *sequence;
   std::vector<int32_t> ids;
   kerf_logits logits = KERF_LOGITS_LAST;
+  const kerf_sampling *sampling = nullptr;
 };
 
 /// A planned context.
@@ -130,7 +131,8 @@ public:
   kerf_code step(const std::vector<Entry> &entries) {
     std::vector<kerf_step_entry> raw;
     for (const Entry &entry : entries)
-      raw.push_back({entry.sequence, entry.ids.data(), uint32_t(entry.ids.size()), uint32_t(entry.logits)});
+      raw.push_back(
+          {entry.sequence, entry.ids.data(), uint32_t(entry.ids.size()), uint32_t(entry.logits), entry.sampling});
     const kerf_step step = {sizeof step, sizeof(kerf_step_entry), uint32_t(raw.size()), raw.data()};
     return kerf_context_step(handle, &step, &error);
   }

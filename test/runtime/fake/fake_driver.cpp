@@ -346,6 +346,7 @@ CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, CUstream
   if (!source)
     return CUDA_ERROR_INVALID_VALUE;
   ++state.downloads;
+  state.downloadedBytes += bytes;
   return push(stream, [=] { return std::memcpy(to, source, bytes), CUDA_SUCCESS; });
 }
 CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream) {

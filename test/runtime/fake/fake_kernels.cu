@@ -9,6 +9,12 @@ struct Item { // kerf_work_item
   int32 row_begin, row_count, sequence, position, key_first, key_end, behind, ahead;
 };
 
+struct Sampling { // kerf_sampling
+  float temperature, top_p;
+  unsigned top_k, reserved;
+  unsigned long random;
+};
+
 #define KERNEL extern "C" __attribute__((global)) void
 // The block's number in its first thread; past all rows in the others.
 static __attribute__((device)) int64 block() {
@@ -115,4 +121,66 @@ KERNEL last(const Item *items, const float *attended, float *result, const int32
   const Item item = items[index];
   for (int64 d = 0; d < kHidden; ++d)
     result[item.sequence * kHidden + d] = attended[int64(item.row_begin + item.row_count - 1) * kHidden + d];
+}
+
+// runtime/schema/Sampling.h once more, one candidate after the other.
+static __attribute__((device)) unsigned long weigh(float logit, float greatest, double scale) {
+  const double u = (double(greatest) - double(logit)) * scale;
+  if (!(u < 0x1p38))
+    return 0;
+  const unsigned long q = u, f = q & 0xffffffff;
+  unsigned long h = 0;
+#define TERM(factor) h = f * (factor##ul - h) >> 32;
+  TERM(0x0000bda6) TERM(0x0009c200) TERM(0x005728b0) TERM(0x027641a9) TERM(0x0e358127) TERM(0x3d7f7bcb) TERM(0xb17217f7)
+  const unsigned long shift = (q >> 32) + 9; // 2^9 >= kVocabulary
+  return shift < 63 ? (0x100000000ul - h) << 30 >> shift : 0;
+}
+
+static __attribute__((device)) int32 draw(const float *logits, const Sampling &sampling) {
+  int64 best = -1, count = 0;
+  for (int64 v = 0; v < kVocabulary; ++v) {
+    count += logits[v] == logits[v];
+    if (best < 0 ? logits[v] == logits[v] : logits[v] > logits[best])
+      best = v;
+  }
+  if (best < 0 || sampling.temperature == 0 || sampling.top_k == 1 || logits[best] - logits[best] != 0)
+    return best;
+  const double scale = 0x1.71547652b82fep+32 / double(sampling.temperature);
+  const auto weight = [&](int64 v) { return weigh(logits[v], logits[best], scale); };
+  // Whether v comes after w among the candidates.
+  const auto after = [&](int64 v, int64 w) { return logits[v] < logits[w] || (logits[v] == logits[w] && v > w); };
+  const auto next = [&](int64 w) {
+    int64 found = -1;
+    for (int64 v = 0; v < kVocabulary; ++v)
+      if (after(v, w) && (found < 0 || after(found, v)))
+        found = v;
+    return found;
+  };
+  if (sampling.top_k && sampling.top_k < count)
+    count = sampling.top_k;
+  unsigned long total = weight(best), sum = total;
+  int64 last = best;
+  for (int64 i = 1; i < count; ++i)
+    total += weight(last = next(last));
+  if (sampling.top_p > 0 && sampling.top_p < 1) {
+    const double share = double(sampling.top_p) * double(total);
+    unsigned long needed = share;
+    needed += double(needed) < share;
+    for (last = best; sum < needed;)
+      sum += weight(last = next(last));
+  } else {
+    sum = total;
+  }
+  const unsigned long target = (unsigned __int128)sampling.random * sum >> 64;
+  unsigned long reached = 0;
+  for (int64 v = 0;; ++v)
+    if (v == last || after(last, v))
+      if ((reached += weight(v)) > target)
+        return v;
+}
+
+KERNEL sample(const float *logits, const Sampling *samplings, int32 *tokens, const int32 *rows) {
+  const int64 row = block();
+  if (row < *rows)
+    tokens[row] = samplings[row].temperature < 0 ? -1 : draw(logits + row * kVocabulary, samplings[row]);
 }
