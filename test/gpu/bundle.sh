@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes a folder that checks and times Kerf on an x86-64 Linux machine with an NVIDIA driver and nothing of Kerf's:
-# programs, the libraries they need, models for GPUs and CPUs, and run.sh.
+# programs, the libraries they need, kept runs of kernels (test/codegen/kernels/GpuCase.h), models for GPUs and CPUs, and
+# run.sh.
 # Usage: test/gpu/bundle.sh DIR [BUILD]   (BUILD: a built preset, default build/release)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,9 +13,12 @@ mkdir -p "$out"/{bin,lib}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 models=$scratch/models
-ninja -C "$build" kerf-compile kerf-run kerf-bench kerf-inspect RuntimePtxContextTests RuntimePtxFaultTests >/dev/null
+kernel_tests="KerfAppendTest KerfAttentionTest KerfGpuLinearTest KerfGpuSampleTest KerfRowKernelsTest"
+ninja -C "$build" kerf-compile kerf-run kerf-bench kerf-inspect kerf-play-cases RuntimePtxContextTests \
+  RuntimePtxFaultTests $kernel_tests >/dev/null
 
-cp "$build"/bin/kerf-{run,bench,inspect} "$build"/test/unit/RuntimePtx{Context,Fault}Tests "$out/bin"
+cp "$build"/bin/kerf-{run,bench,inspect,play-cases} "$build"/test/unit/RuntimePtx{Context,Fault}Tests "$out/bin"
+strip "$out"/bin/*
 cp "$build"/test/runtime/fake_kernels.ptx "$out"
 # What the programs load, but for what every system has.
 for program in "$out"/bin/*; do
@@ -22,6 +26,25 @@ for program in "$out"/bin/*; do
 done | sort -u | grep -vE '/(libc|libm|libdl|librt|libpthread|ld-linux-x86-64)\.so' | while read -r library; do
   cp -L "$library" "$out/lib/$(basename "$library")"
 done
+
+# Runs of the kernel tests on the emulator. What is left out has no kernel, head size or piece of a row that the rest has
+# not: the folder stays small.
+mkdir "$scratch/cases"
+for test in $kernel_tests; do
+  env -u KERF_CUDA_DRIVER KERF_RECORD_CASES="$scratch/cases" "$build/test/unit/$test" --gtest_brief=1 \
+    --gtest_filter='*sm_80*-*LongRowsInSteps*:*PageBoundaries*:*RandomShapes*:*EqualsTheRuntime*' >"$scratch/log" || { cat "$scratch/log"; exit 1; }
+done
+find "$scratch/cases" -name '*.case' -size +700k -delete
+# Machine code beside the PTX: of the oldest GPUs that run it, and, where this ptxas knows them, of Hopper's.
+if command -v ptxas >/dev/null; then
+  for gpu in sm_80 sm_90; do
+    ptxas --help | grep "'$gpu'" >/dev/null || continue
+    find "$scratch/cases" -name '*.ptx' | xargs -P "$(nproc)" -I{} sh -c 'ptxas -O3 -arch=$1 "$2" -o "${2%.ptx}.$1.cubin"' sh $gpu {}
+  done
+else
+  echo "no ptxas on PATH: kernels are in the folder as PTX alone"
+fi
+tar -C "$scratch" --sort=name -c cases | xz -T0 -6 > "$out/cases.tar.xz"
 
 compile="$build/bin/kerf-compile -q"
 tiny="$root/examples/models/kerf-tiny-llama"
@@ -33,9 +56,9 @@ $compile "$tiny" -o "$models/cpu" --name tiny-f32 --compute-type=f32 --variants=
 python3 "$here/shape.py" "$scratch/checkpoint"
 $compile "$scratch/checkpoint" -o "$scratch/model" --name decoder-1b --target=sm_80,sm_86,sm_89
 find "$scratch" -name '*.h' -delete
-tar -C "$scratch/model" -czf "$out/decoder-1b.tgz" .
+tar -C "$scratch/model" --sparse -c . | xz -6 > "$out/decoder-1b.tar.xz"
 # Packages of one target hold the same weights: a window that spans them keeps them once.
 tar -C "$scratch" -c models | xz -3 --lzma2=preset=3,dict=64MiB > "$out/models.tar.xz"
 head -c 40000 "$root/examples/texts/heldout.txt" > "$out/text.txt"
 cp "$here"/{run.sh,fill.py,peer.py} "$out"
-du -sh "$out" | awk '{print "bundle: " $2 ", " $1}'
+du -sb "$out" | awk '{printf "bundle: %s, %.1f MiB\n", $2, $1 / 1048576}'

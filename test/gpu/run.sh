@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks and times Kerf on this machine's GPU. Usage: run.sh [--only STAGE,…]
 #   runtime   the runtime's tests with kernels of their own
+#   kernels   every kind of kernel on operands that were kept with what came out, from cubins and from PTX
 #   models    whole models against the same ones on the CPU: texts, and how far predictions are from each other
 #   speed     tokens a second, and where the time goes
 #   peer      the same decoder in PyTorch, compiled and in a CUDA graph, where PyTorch is there
@@ -8,12 +9,13 @@
 set -uo pipefail
 cd "$(dirname "$0")"
 export LD_LIBRARY_PATH=$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-stages=runtime,models,speed,peer
+stages=runtime,kernels,models,speed,peer
 [ "${1:-}" = --only ] && stages=${2:?--only needs stages}
 failed=0
 report() { # NAME STATUS
   [ "$2" -eq 0 ] && echo "PASS $1" || { echo "FAIL $1"; failed=1; }
 }
+unpack() { python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$@"; } # ARCHIVE FOLDER
 wants() { [[ ",$stages," == *",$1,"* ]]; }
 command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
 
@@ -24,8 +26,18 @@ if wants runtime; then
   done
 fi
 
+if wants kernels; then
+  [ -d cases ] || unpack cases.tar.xz .
+  for options in "" --ptx; do
+    timeout 145 bin/kerf-play-cases cases $options > "kernels${options#-}.txt"
+    status=$?
+    grep -v ^PASS "kernels${options#-}.txt"
+    report "kernels ${options:-from cubins where there are some} (all lines: kernels${options#-}.txt)" $status
+  done
+fi
+
 if wants models; then
-  [ -d models ] || python3 -c 'import tarfile; tarfile.open("models.tar.xz").extractall()'
+  [ -d models ] || unpack models.tar.xz .
   for model in kerf-tiny-llama tiny-f32; do
     for prompt in "In the beginning" "The function returns" "It is"; do
       diff <(bin/kerf-run generate -q models/cpu/$model.kerf -p "$prompt" -n 24) \
@@ -43,7 +55,7 @@ fi
 if wants speed; then
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
-  tar -C "$work" -xzf decoder-1b.tgz && python3 fill.py "$work/decoder-1b.kerf"
+  unpack decoder-1b.tar.xz "$work" && python3 fill.py "$work/decoder-1b.kerf"
   report "speed: weights" $?
   for options in "--prompt-tokens 128 --gen-tokens 64 --repeat 7" "--prompt-tokens 2048 --gen-tokens 32 --repeat 5 --per-kernel" \
     "--prompt-tokens 128 --gen-tokens 32 --sequences 8 --repeat 5" "--prompt-tokens 512 --gen-tokens 16 --sequences 32 --repeat 3"; do

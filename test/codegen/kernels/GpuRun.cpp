@@ -3,6 +3,7 @@
 #include "runtime/cuda/Driver.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -44,18 +45,52 @@ struct GpuImage::State {
   CUmodule module = nullptr;
 };
 
-GpuImage::GpuImage(const std::string &ptx) : state(new State) {
-  orExit([&] {
+GpuImage::GpuImage(std::unique_ptr<State> state) : state(std::move(state)) {}
+
+std::unique_ptr<GpuImage> GpuImage::loadIfFit(const std::string &image) {
+  return orExit([&]() -> std::unique_ptr<GpuImage> {
     useDevice();
+    auto state = std::make_unique<State>();
     std::vector<char> log(8192);
     CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
     void *values[] = {log.data(), reinterpret_cast<void *>(log.size())};
-    if (const CUresult result = driver().cuModuleLoadDataEx(&state->module, ptx.c_str(), 2, options, values))
+    const CUresult result = driver().cuModuleLoadDataEx(&state->module, image.c_str(), 2, options, values);
+    if (result == CUDA_ERROR_NO_BINARY_FOR_GPU)
+      return nullptr;
+    if (result != CUDA_SUCCESS)
       driver().refuse("cuModuleLoadDataEx", log.data(), result);
+    return std::unique_ptr<GpuImage>(new GpuImage(std::move(state)));
   });
 }
 
-GpuImage::~GpuImage() { driver().cuModuleUnload(state->module); }
+GpuImage::GpuImage(const std::string &ptx) {
+  std::unique_ptr<GpuImage> loaded = loadIfFit(ptx);
+  if (!loaded) {
+    std::fprintf(stderr, "PTX must run on this device, but its driver says that it does not\n");
+    std::exit(1);
+  }
+  state = std::move(loaded->state);
+}
+
+GpuImage::~GpuImage() {
+  if (state)
+    driver().cuModuleUnload(state->module);
+}
+
+std::pair<int, std::string> gpuDevice() {
+  return orExit([&] {
+    useDevice();
+    const Driver &d = driver();
+    CUdevice device;
+    int major = 0, minor = 0;
+    char name[256] = {};
+    d.call(d.cuDeviceGet, "", &device, 0);
+    d.call(d.cuDeviceGetAttribute, "", &major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device);
+    d.call(d.cuDeviceGetAttribute, "", &minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device);
+    d.call(d.cuDeviceGetName, "", name, int(sizeof name - 1), device);
+    return std::pair(10 * major + minor, std::string(name));
+  });
+}
 
 void GpuImage::run(const std::vector<GpuLaunch> &launches, const std::vector<std::pair<void *, size_t>> &operands,
                    size_t scratch, int64_t rows) {
@@ -63,9 +98,18 @@ void GpuImage::run(const std::vector<GpuLaunch> &launches, const std::vector<std
     const Driver &d = driver();
     CUstream stream;
     d.call(d.cuStreamCreate, "", &stream, unsigned(CU_STREAM_NON_BLOCKING));
-    std::vector<CUdeviceptr> memory;
-    auto allocate = [&](size_t bytes) { d.call(d.cuMemAlloc, "", &memory.emplace_back(), bytes ? bytes : 1); };
-    for (auto [host, bytes] : operands) {
+    std::vector<CUdeviceptr> memory, own;
+    auto allocate = [&](size_t bytes) {
+      d.call(d.cuMemAlloc, "", &own.emplace_back(), bytes ? bytes : 1);
+      memory.push_back(own.back());
+    };
+    for (size_t i = 0; i < operands.size(); ++i) {
+      const auto [host, bytes] = operands[i];
+      const auto first = std::find_if(operands.begin(), operands.end(), [&](auto &each) { return each.first == host; });
+      if (size_t(first - operands.begin()) < i) {
+        memory.push_back(memory[first - operands.begin()]);
+        continue;
+      }
       allocate(bytes);
       if (bytes)
         d.call(d.cuMemcpyHtoDAsync, "", memory.back(), static_cast<const void *>(host), bytes, stream);
@@ -95,7 +139,7 @@ void GpuImage::run(const std::vector<GpuLaunch> &launches, const std::vector<std
       if (operands[i].second)
         d.call(d.cuMemcpyDtoHAsync, "", operands[i].first, memory[i], operands[i].second, stream);
     d.call(d.cuStreamSynchronize, "the kernels", stream);
-    for (CUdeviceptr address : memory)
+    for (CUdeviceptr address : own)
       d.call(d.cuMemFree, "", address);
     d.call(d.cuStreamDestroy, "", stream);
   });

@@ -7,7 +7,7 @@
 #include "codegen/x86/Jit.h"
 #include "codegen/x86/KernelBuilder.h"
 #include "codegen/x86/Kernels.h"
-#include "test/codegen/kernels/GpuRun.h"
+#include "test/codegen/kernels/GpuCase.h"
 #include "test/codegen/kernels/GuardedBuffer.h"
 #include "test/codegen/x86/Variants.h"
 
@@ -15,8 +15,10 @@
 #include <cmath>
 #include <cstring>
 #include <gtest/gtest.h>
+#include <map>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -59,13 +61,24 @@ inline double halfUnit(kernels::Element element) {
   return element == kernels::Element::F32 ? 0x1p-24 : element == kernels::Element::F16 ? 0x1p-11 : 0x1p-8;
 }
 
+/// A number of a normal distribution as it is; where runs are kept (CaseRecorder), the nearest of 1/8, 3/8, … and their
+/// negatives, so that files of them compress. None is zero, whose sign would not be what tests expect.
+inline float coarse(float number) { return CaseRecorder::get() ? std::floor(4 * number) / 4 + 0.125f : number; }
+
 /// Guarded memory of elements; what lies between the guard and them is poisoned.
 class Tensor {
 public:
   /// Elements that are all NaN (bytes of 0xff).
   Tensor(kernels::Element element, size_t count)
       : element(element), count(count), memory(count * kernels::bytesOf(element)) {
+    elements()[data()] = element;
     std::memset(memory.front(), 0xff, memory.frontBytes() + count * kernels::bytesOf(element));
+  }
+  ~Tensor() { elements().erase(data()); }
+  /// The elements of the tensor that starts there; none where no tensor does.
+  static std::optional<kernels::Element> elementAt(void *start) {
+    auto at = elements().find(start);
+    return at == elements().end() ? std::nullopt : std::optional(at->second);
   }
   /// Element `index` as a number.
   float get(size_t index) const {
@@ -80,9 +93,9 @@ public:
   }
   /// Normal numbers.
   Tensor &fill(std::mt19937 &random, float scale = 1) {
-    std::normal_distribution<float> normal(0, scale);
+    std::normal_distribution<float> normal;
     for (size_t index = 0; index < count; ++index)
-      set(index, normal(random));
+      set(index, scale * coarse(normal(random)));
     return *this;
   }
   /// Copies `other`'s elements [from, from + n) to `to` on.
@@ -102,6 +115,10 @@ public:
   const size_t count;
 
 private:
+  static std::map<void *, kernels::Element> &elements() {
+    static std::map<void *, kernels::Element> known;
+    return known;
+  }
   char *address(size_t index) const { return memory.data<char>() + index * kernels::bytesOf(element); }
   GuardedBuffer memory;
 };
@@ -162,17 +179,19 @@ public:
       run = orExit(jit->find(info.name));
       return;
     }
-    auto [ptx, found] = compileForGpu(context, *target.gpu, emit);
-    launches = std::move(found);
-    image = std::make_unique<GpuImage>(ptx);
+    load(compileForGpu(context, *target.gpu, emit));
   }
+  /// One for GPUs alone: what compileForGpu() gave.
+  explicit Kernel(std::pair<std::string, std::vector<GpuLaunch>> compiled) { load(std::move(compiled)); }
   /// Runs a step; the operands are starts of guarded buffers, on a GPU followed by `scratch` bytes of its own.
   void operator()(std::vector<void *> operands, int64_t rows, size_t scratch = 0) {
     if (image) {
       std::vector<std::pair<void *, size_t>> memory;
       for (void *operand : operands)
         memory.push_back({operand, GuardedBuffer::sizeOf(operand)});
+      GpuCase run = startCase(memory, scratch, rows);
       image->run(launches, memory, scratch, rows);
+      finishCase(std::move(run), memory);
       return;
     }
     // All tasks in some order.
@@ -187,13 +206,60 @@ public:
   int64_t tile = 1;
   /// On a GPU.
   std::vector<GpuLaunch> launches;
+  /// Where its runs are kept as cases (GpuCase): how far another device may be off. Some functions of f32 are
+  /// approximations of 2^-21 or so, whose results are summed.
+  double slack = 0x1p-15;
 
 private:
+  void load(std::pair<std::string, std::vector<GpuLaunch>> compiled) {
+    launches = std::move(compiled.second);
+    image = std::make_unique<GpuImage>(compiled.first);
+    if (CaseRecorder::get())
+      text = std::move(compiled.first);
+  }
+  GpuCase startCase(const std::vector<std::pair<void *, size_t>> &memory, size_t scratch, int64_t rows) {
+    GpuCase run;
+    if (!CaseRecorder::get())
+      return run;
+    // "Targets/Attention" and "HeadDims/sm_80".
+    const testing::TestInfo *test = testing::UnitTest::GetInstance()->current_test_info();
+    const std::string suite = test->test_suite_name(), name = test->name();
+    run.test = suite.substr(suite.find('/') + 1) + "." + name.substr(0, name.find('/'));
+    run.slack = slack;
+    run.rows = rows;
+    run.scratch = scratch;
+    run.launches = launches;
+    for (auto [start, bytes] : memory) {
+      GpuOperand &operand = run.operands.emplace_back();
+      if (auto element = Tensor::elementAt(start))
+        operand.element = *element == kernels::Element::F32   ? GpuElement::F32
+                          : *element == kernels::Element::F16 ? GpuElement::F16
+                                                              : GpuElement::BF16;
+      const auto first = std::find_if(memory.begin(), memory.end(), [&](auto &each) { return each.first == start; });
+      operand.memory = first - memory.begin();
+      if (operand.memory + 1 == run.operands.size())
+        operand.before.assign(static_cast<char *>(start), static_cast<char *>(start) + bytes);
+    }
+    return run;
+  }
+  void finishCase(GpuCase run, const std::vector<std::pair<void *, size_t>> &memory) {
+    if (!CaseRecorder::get())
+      return;
+    for (size_t i = 0; i < memory.size(); ++i) {
+      const char *start = static_cast<char *>(memory[i].first);
+      if (run.operands[i].memory == i && std::memcmp(start, run.operands[i].before.data(), memory[i].second) != 0)
+        run.operands[i].after.assign(start, start + memory[i].second);
+    }
+    CaseRecorder::get()->add(std::move(run), text);
+  }
+
   mlir::MLIRContext context;
   int64_t columns = 1;
   std::unique_ptr<x86::Jit> jit;
   kerf_kernel_fn run = nullptr;
   std::unique_ptr<GpuImage> image;
+  /// Its PTX, where runs are kept.
+  std::string text;
   std::mt19937 random{17};
 };
 

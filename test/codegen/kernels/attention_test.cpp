@@ -40,6 +40,9 @@ public:
       : spec(spec), lengths(lengths), target(target), onTensorCores(target.gpu && kerf::nvptx::onTensorCores(spec)),
         random(seed), cache(target, {spec.kvHeads, spec.headDim, spec.pageSize, spec.cache}, lengths, random),
         kernel(target, [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); }) {
+    // Weights may be rounded otherwise, each by a unit.
+    if (onTensorCores)
+      kernel.slack = 2 * halfUnit(spec.cache);
     std::normal_distribution<float> normal;
     for (size_t sequence = 0; sequence < lengths.size(); ++sequence) {
       queries.push_back(std::make_unique<Tensor>(spec.queries, lengths[sequence] * spec.queryHeads * spec.headDim));
@@ -47,8 +50,8 @@ public:
       for (int64_t position = 0; position < lengths[sequence]; ++position)
         for (int64_t head = 0; head < spec.kvHeads; ++head)
           for (int64_t d = 0; d < spec.headDim; ++d) {
-            cache.memory->set(cache.key(cache.slot(sequence, position), head, d), normal(random));
-            cache.memory->set(cache.value(cache.slot(sequence, position), head, d), normal(random));
+            cache.memory->set(cache.key(cache.slot(sequence, position), head, d), coarse(normal(random)));
+            cache.memory->set(cache.value(cache.slot(sequence, position), head, d), coarse(normal(random)));
           }
     }
   }

@@ -32,12 +32,14 @@ public:
     if (spec.residual)
       residual = spec.residualElement;
     addWeights(1);
+    setSlack();
   }
   Problem(const Target &target, const GatedLinearSpec &spec)
       : k(spec.k), n(spec.n), input(spec.input), weight(spec.weight), output(spec.output), bias(spec.bias),
         activation(spec.activation),
         kernel(target, [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, spec); }) {
     addWeights(2);
+    setSlack();
   }
 
   void check(int64_t rows) {
@@ -95,6 +97,9 @@ private:
       }
     }
   }
+
+  // The bound of check() on both sides, of partial sums that hardly exceed the greatest result.
+  void setSlack() { kernel.slack = 2 * (k / 4.0 + 16) * 0x1p-24; }
 
   const int64_t k, n;
   const Element input, weight, output;

@@ -75,19 +75,18 @@ std::vector<float> makeLogits(int kind, int64_t vocabulary, std::mt19937 &random
 /// The compiled kernel for one vocabulary.
 class Sampler {
 public:
-  Sampler(const Target &target, int64_t vocabulary) : vocabulary(vocabulary) {
-    mlir::MLIRContext context;
-    auto emit = [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, SampleSpec{vocabulary}); };
-    std::string ptx;
-    std::tie(ptx, launches) = compileForGpu(context, *target.gpu, emit);
-    image = std::make_unique<GpuImage>(ptx);
-  }
+  Sampler(const Target &target, int64_t vocabulary) : vocabulary(vocabulary), kernel(compile(target, vocabulary)) {}
   void check(const std::vector<Row> &rows);
 
 private:
+  static std::pair<std::string, std::vector<GpuLaunch>> compile(const Target &target, int64_t vocabulary) {
+    mlir::MLIRContext context;
+    auto emit = [&](auto module, auto &v, auto name) { return emitKernel(module, v, name, SampleSpec{vocabulary}); };
+    return compileForGpu(context, *target.gpu, emit);
+  }
+
   const int64_t vocabulary;
-  std::vector<GpuLaunch> launches;
-  std::unique_ptr<GpuImage> image;
+  Kernel kernel;
 };
 
 /// Runs the rows in one step and compares each token with the runtime's.
@@ -100,10 +99,7 @@ void Sampler::check(const std::vector<Row> &rows) {
   }
   Integers tokens(std::vector<int32_t>(rows.size(), -2));
   const int64_t scratch = scratchOf(SampleSpec{vocabulary}).coefficient[KERF_EXTENT_LOGIT_ROWS];
-  std::vector<std::pair<void *, size_t>> operands;
-  for (void *operand : {logits.data(), samplings.data(), tokens.data()})
-    operands.push_back({operand, GuardedBuffer::sizeOf(operand)});
-  image->run(launches, operands, rows.size() * scratch, rows.size());
+  kernel({logits.data(), samplings.data(), tokens.data()}, rows.size(), rows.size() * scratch);
   std::vector<kerf::rt::Candidate> candidates(vocabulary);
   for (size_t row = 0; row < rows.size(); ++row) {
     const auto &[own, sampling] = rows[row];
