@@ -55,10 +55,16 @@ $compile "$tiny" -o "$models/cpu" --name tiny-f32 --compute-type=f32 --variants=
 # The shape of a 1B decoder, whose weights are zeros here and numbers once run.sh has filled them in.
 python3 "$here/shape.py" "$scratch/checkpoint"
 $compile "$scratch/checkpoint" -o "$scratch/model" --name decoder-1b --target=sm_80,sm_86,sm_89
+# Its kernels by themselves, as programs.
+$compile "$scratch/checkpoint" --name decoder-1b --target=sm_80,sm_86,sm_89 --compile-to=kernels -o /dev/null \
+  --dump-kernels-to="$scratch/kernels"
+(cd "$scratch/kernels" && for source in *.c; do cc -O2 -s "$source" -ldl -o "${source%.c}"; done)
+rm "$scratch"/kernels/*.mlir "$scratch"/kernels/*.ll
+tar -C "$scratch" --sort=name -c kernels | xz -6 > "$out/kernels.tar.xz"
 find "$scratch" -name '*.h' -delete
 tar -C "$scratch/model" --sparse -c . | xz -6 > "$out/decoder-1b.tar.xz"
 # Packages of one target hold the same weights: a window that spans them keeps them once.
 tar -C "$scratch" -c models | xz -3 --lzma2=preset=3,dict=64MiB > "$out/models.tar.xz"
 head -c 40000 "$root/examples/texts/heldout.txt" > "$out/text.txt"
-cp "$here"/{run.sh,fill.py,peer.py} "$out"
+cp "$here"/{run.sh,fill.py,peer.py,kernel_speed.py,peer_kernels.py} "$out"
 du -sb "$out" | awk '{printf "bundle: %s, %.1f MiB\n", $2, $1 / 1048576}'

@@ -35,8 +35,9 @@ def rotate(x, cos, sin):
     return torch.cat([low * cos - high * sin, high * cos + low * sin], -1).to(x.dtype)
 
 
-def forward(ids, positions, keys, values, mask):
-    """ids [T]; the caches are [layer][1][kv head][position][feature]; mask [1][1][T][positions] or None: causal."""
+def forward(ids, positions, keys, values, prompt):
+    """ids [T]; the caches are [layer][1][kv head][position][feature]. Of a prompt the rows see those before them, else
+    the one row sees the whole caches: no mask, which would keep SDPA from its fastest kernels."""
     x = embedding[ids]
     angles = positions.float()[:, None] * frequencies
     cos, sin = angles.cos(), angles.sin()
@@ -48,8 +49,8 @@ def forward(ids, positions, keys, values, mask):
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         keys[layer][0].index_copy_(1, positions, k)
         values[layer][0].index_copy_(1, positions, v)
-        seen = (keys[layer], values[layer]) if mask is not None else (k[None], v[None])
-        attended = F.scaled_dot_product_attention(q[None], *seen, attn_mask=mask, is_causal=mask is None, enable_gqa=True)
+        seen = (k[None], v[None]) if prompt else (keys[layer], values[layer])
+        attended = F.scaled_dot_product_attention(q[None], *seen, is_causal=prompt, enable_gqa=True)
         x = x + attended[0].transpose(0, 1).reshape(-1, heads * head_dim) @ w["o"].T
         normed = F.rms_norm(x, (hidden,), w["norms"][1], 1e-5)
         gate, up = (normed @ w["gate_up"].T).chunk(2, -1)
@@ -70,26 +71,29 @@ def rounds(run, tokens, count):
 
 
 def decode(context):
+    """64 tokens that end where the sequence has `context`: a graph for each length, whose caches are cut to it."""
     cache = lambda: torch.zeros(layers, 1, kv_heads, context, head_dim, device="cuda", dtype=torch.bfloat16)
     keys, values = cache(), cache()
-    ids, position = torch.zeros(1, device="cuda", dtype=torch.long), torch.zeros(1, device="cuda", dtype=torch.long)
-    places = torch.arange(context, device="cuda")
-
-    def step():
-        ids.copy_(compiled(ids, position, keys, values, (places <= position)[None, None, None]))
-        position.add_(1)
-
+    ids = torch.zeros(1, device="cuda", dtype=torch.long)
     compiled = torch.compile(forward, mode="max-autotune-no-cudagraphs", dynamic=False)
-    position.fill_(context - 80)
-    for _ in range(3):
-        step()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
+
+    def step(length, position):
+        seen = keys[:, :, :, :length], values[:, :, :, :length]
+        for each in seen:
+            torch._dynamo.mark_dynamic(each, 3)
+        ids.copy_(compiled(ids, position, *seen, False))
+
+    graphs, pool = [], torch.cuda.graph_pool_handle()
+    for length in range(context - 63, context + 1):
+        position = torch.full((1,), length - 1, device="cuda")
+        for _ in range(0 if graphs else 3):
+            step(length, position)
+        graphs.append((torch.cuda.CUDAGraph(), position))
+        with torch.cuda.graph(graphs[-1][0], pool=pool):
+            step(length, position)
 
     def run():
-        position.fill_(context - 64)
-        for _ in range(64):
+        for graph, _ in graphs:
             graph.replay()
             ids.item()  # A token is read before the next one, as a program that streams does.
 
@@ -101,7 +105,7 @@ def prefill(tokens):
     keys, values = cache(), cache()
     ids, positions = torch.randint(vocabulary, (tokens,), device="cuda"), torch.arange(tokens, device="cuda")
     compiled = torch.compile(forward, dynamic=False)
-    return rounds(lambda: compiled(ids, positions, keys, values, None), tokens, 7)
+    return rounds(lambda: compiled(ids, positions, keys, values, True), tokens, 7)
 
 
 print("what,tokens/s,least,greatest", flush=True)

@@ -3,13 +3,14 @@
 #   runtime   the runtime's tests with kernels of their own
 #   kernels   every kind of kernel on operands that were kept with what came out, from cubins and from PTX
 #   models    whole models against the same ones on the CPU: texts, and how far predictions are from each other
+#   kernel-speed  kernels at the shapes of a 1B decoder, beside cuBLAS and SDPA where PyTorch is there; kernel-speed.csv
 #   speed     tokens a second, and where the time goes
 #   peer      the same decoder in PyTorch, compiled and in a CUDA graph, where PyTorch is there
 # KERF_CUDA_DRIVER names another driver, e.g. Kerf's emulator (which takes hours for the last two stages).
 set -uo pipefail
 cd "$(dirname "$0")"
 export LD_LIBRARY_PATH=$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-stages=runtime,kernels,models,speed,peer
+stages=runtime,kernels,models,kernel-speed,speed,peer
 [ "${1:-}" = --only ] && stages=${2:?--only needs stages}
 failed=0
 report() { # NAME STATUS
@@ -50,6 +51,12 @@ if wants models; then
     awk '/KL/ {for (i = 1; i < NF; ++i) if ($i == "mean") exit !($(i + 1) < 2e-4)}' compare.txt
     report "models $model: mean KL below 2e-4" $?
   done
+fi
+
+if wants kernel-speed; then
+  [ -d kernels ] || unpack kernels.tar.xz .
+  timeout 290 python3 kernel_speed.py kernels
+  report "kernel-speed" $?
 fi
 
 if wants speed; then
