@@ -80,6 +80,9 @@ LogicalResult Compiler::checkOptions() {
   if (!options.gpus.empty() && options.from && *options.from > Phase::Memory)
     return fail("--target chooses what the kernels phase writes: resume from import, optimize or memory, got " +
                 getPhaseName(*options.from));
+  if (options.invariant && options.from && *options.from > Phase::Memory)
+    return fail("--invariant is about what the kernels phase writes: resume from import, optimize or memory, got " +
+                getPhaseName(*options.from));
   if (!options.gpus.empty() && options.verifyNumerics)
     return fail("--verify-numerics runs kernels of this machine's CPU: compile for x86-64 to use it");
   // Not after minutes of work.
@@ -113,6 +116,7 @@ LogicalResult Compiler::run() {
              for (const nvptx::Variant &variant : nvptx::variants())
                if (!variant.cubin || llvm::is_contained(options.gpus, variant.name))
                  kernels.variants.push_back(variant.name);
+             kernels.invariant = options.invariant;
              return nvptx::buildKernelsPhase(pm, kernels);
            }
            x86::KernelsPhaseOptions kernels;
@@ -272,6 +276,9 @@ static std::string describeFlags(ModuleOp module) {
     flags += (separator + variant.getSymName()).str();
     separator = ",";
   }
+  auto isInvariant = [](VariantOp variant) { return getOrderBands(variant).invariant(); };
+  if (isForGpu(module) && llvm::all_of(module.getOps<VariantOp>(), isInvariant))
+    flags += " --invariant";
   return flags;
 }
 

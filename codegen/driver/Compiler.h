@@ -46,6 +46,8 @@ struct CompileOptions {
   std::vector<std::string> variants;
   /// GPU variants to compile for in place of CPUs, beside PTX for those to come; none: for CPUs.
   std::vector<std::string> gpus;
+  /// Let a row's bits on GPUs depend on nothing but its own sequence, as they do on CPUs.
+  bool invariant = false;
   /// The assembler for GPUs; empty: ptxas on PATH.
   std::string ptxas;
   /// Threads for packing and code generation, at least 1.

@@ -16,16 +16,16 @@ bool kerf::nvptx::onTensorCores(const AttentionSpec &spec) {
   return spec.cache != Element::F32 && spec.headDim % 16 == 0 && spec.headDim <= 256;
 }
 
-static llvm::SmallVector<OperandInfo> operandsOf(const AttentionSpec &spec) {
+static llvm::SmallVector<OperandInfo> operandsOf(const AttentionSpec &spec, bool scratch) {
   // Queries, work items, two arrays of pages and the cache are read.
   llvm::SmallVector<OperandInfo> operands(5);
-  operands.append(1 + spec.logSumExp + onTensorCores(spec), {.written = true});
+  operands.append(1 + spec.logSumExp + scratch, {.written = true});
   return operands;
 }
 
 AttentionBuilder::AttentionBuilder(gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec,
-                                   unsigned threads, unsigned blocks)
-    : KernelBuilder(module, name, operandsOf(spec), threads, blocks), spec(spec),
+                                   unsigned threads, unsigned blocks, bool scratch)
+    : KernelBuilder(module, name, operandsOf(spec, scratch), threads, blocks), spec(spec),
       layout{spec.kvHeads, spec.headDim, spec.pageSize, spec.cache}, group(spec.queryHeads / spec.kvHeads),
       exponent(spec.scale * std::numbers::log2e) {
   assert(spec.queryHeads % spec.kvHeads == 0 && "query heads must be a multiple of key heads");
@@ -140,15 +140,17 @@ Launches kerf::nvptx::emitKernel(gpu::GPUModuleOp module, const Variant &variant
                                  const AttentionSpec &spec) {
   if (!onTensorCores(spec))
     return {emitPlain(module, name, spec)};
+  if (variant.invariant)
+    return {emitPrefill(module, variant, name, spec)};
   Launches launches = emitDecode(module, name, spec);
   launches.push_back(emitJoin(module, name, spec));
   launches.push_back(emitPrefill(module, variant, name, spec));
   return launches;
 }
 
-LinearForm kerf::nvptx::scratchOf(const Spec &spec) {
+LinearForm kerf::nvptx::scratchOf(const Spec &spec, bool invariant) {
   auto *attention = std::get_if<AttentionSpec>(&spec);
-  if (!attention || !onTensorCores(*attention))
+  if (!attention || !onTensorCores(*attention) || invariant)
     return {};
   return LinearForm::of(attention->queryHeads * mostPieces * pieceBytes(*attention), KERF_EXTENT_WORK_ITEMS);
 }

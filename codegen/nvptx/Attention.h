@@ -20,8 +20,9 @@ inline int64_t pieceBytes(const AttentionSpec &spec) { return 4 * spec.headDim +
 /// Writes one function of an attention kernel: that of a block for one work item.
 class AttentionBuilder : public KernelBuilder {
 public:
+  /// With `scratch` the kernel's scratch memory is its last operand.
   AttentionBuilder(mlir::gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec, unsigned threads,
-                   unsigned blocks);
+                   unsigned blocks, bool scratch);
 
   /// Runs `body` where there is an item of that number and its kind is `when`, with the fields below set.
   void withItem(Value number, LaunchWhen when, llvm::function_ref<void()> body);

@@ -45,10 +45,10 @@ constexpr Turns table[] = {{"_decode", mostPieces, 64}, {"_decode_some", 4, 256}
 class DecodeEmitter {
 public:
   DecodeEmitter(gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec, int64_t turns)
-      : kernel(module, name, spec, 32 * warps, /*blocks=*/spec.headDim > 128 ? 2 : 3), spec(kernel.spec), turns(turns),
-        groupTiles(spec.headDim > 192 ? 4 : 8), chunks(llvm::divideCeil(kernel.group, headsTogether)),
-        chunkHeads(llvm::divideCeil(kernel.group, chunks)), lanePart(kernel.rem(kernel.lane(), 4)),
-        laneRow(kernel.div(kernel.lane(), 4)) {
+      : kernel(module, name, spec, 32 * warps, /*blocks=*/spec.headDim > 128 ? 2 : 3, /*scratch=*/true),
+        spec(kernel.spec), turns(turns), groupTiles(spec.headDim > 192 ? 4 : 8),
+        chunks(llvm::divideCeil(kernel.group, headsTogether)), chunkHeads(llvm::divideCeil(kernel.group, chunks)),
+        lanePart(kernel.rem(kernel.lane(), 4)), laneRow(kernel.div(kernel.lane(), 4)) {
     // A run of features of which a lane has 8, 4 or 2 neighbours.
     for (int64_t feature = 0; feature < spec.headDim;) {
       const int64_t each = std::min<int64_t>(8, llvm::bit_floor(uint64_t(spec.headDim - feature)) / 8);
@@ -120,7 +120,7 @@ LaunchAttr DecodeEmitter::emit(int64_t leastRows, int64_t mostRows) {
     });
   });
   return kernel.finish(
-      {.columns = columns, .leastRows = leastRows, .mostRows = mostRows, .when = LaunchWhen::SingleRows});
+      {.columns = columns, .leastRows = leastRows, .mostRows = mostRows, .when = LaunchWhen::SingleRows, .order = 1});
 }
 
 Value DecodeEmitter::offsetOf(Value inRun, Value key, const Pieces &pieces) {

@@ -18,7 +18,7 @@ using Values = KernelBuilder::Values;
 
 LaunchAttr kerf::nvptx::emitJoin(gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec) {
   const unsigned threads = 128;
-  AttentionBuilder kernel(module, (name + "_merge").str(), spec, threads, /*blocks=*/4);
+  AttentionBuilder kernel(module, (name + "_merge").str(), spec, threads, /*blocks=*/4, /*scratch=*/true);
   const int64_t columns = llvm::divideCeil(spec.queryHeads, threads / 32);
   Type f32Type = kernel.ops().getF32Type();
   kernel.withItem(kernel.div(kernel.block(), columns), LaunchWhen::SingleRows, [&] {
@@ -65,5 +65,5 @@ LaunchAttr kerf::nvptx::emitJoin(gpu::GPUModuleOp module, llvm::StringRef name, 
                       [&] { kernel.storeLogSumExp(kernel.rowBegin, head, best, total); });
     });
   });
-  return kernel.finish({.columns = columns, .when = LaunchWhen::SingleRows});
+  return kernel.finish({.columns = columns, .when = LaunchWhen::SingleRows, .order = 1});
 }

@@ -19,7 +19,7 @@ using Values = KernelBuilder::Values;
 
 LaunchAttr kerf::nvptx::emitPlain(gpu::GPUModuleOp module, llvm::StringRef name, const AttentionSpec &spec) {
   constexpr unsigned warps = 4;
-  AttentionBuilder kernel(module, (name + "_plain").str(), spec, 32 * warps, /*blocks=*/2);
+  AttentionBuilder kernel(module, (name + "_plain").str(), spec, 32 * warps, /*blocks=*/2, /*scratch=*/false);
   const float infinity = std::numeric_limits<float>::infinity();
   const int64_t bytes = bytesOf(spec.cache), each = llvm::divideCeil(spec.headDim, 32);
   // Elements of a piece of a key, at most 16 bytes, to whose size every key is aligned.

@@ -76,6 +76,8 @@ private:
   const int64_t keys, pitch, tileBytes;
   /// Threads that copy a row, rows that are copied at once, and rows that one look-up of a page serves.
   const int64_t rowThreads, copyRows, pageRows;
+  /// The items that it takes.
+  const LaunchWhen when;
   /// t and g.
   Value lanePart, laneRow;
   /// Shared memory: two tiles of keys, two of values; the thread's part of queries.
@@ -92,14 +94,17 @@ private:
 
 PrefillEmitter::PrefillEmitter(gpu::GPUModuleOp module, const Variant &variant, llvm::StringRef name,
                                const AttentionSpec &spec)
-    : kernel(module, name, spec, 32 * warps, /*blocks=*/spec.headDim > 128 ? 1
-                                             : spec.headDim > 64           ? 2
-                                                                           : 3),
+    : kernel(module, name, spec, 32 * warps,
+             /*blocks=*/spec.headDim > 128 ? 1
+             : spec.headDim > 64           ? 2
+                                           : 3,
+             /*scratch=*/!variant.invariant),
       spec(kernel.spec), keys(tileKeys(variant, spec.headDim)), pitch(kernel.keyBytes() + 16),
       tileBytes(llvm::alignTo(keys * pitch, 128)),
       rowThreads(std::min<int64_t>(spec.headDim / 8 & -(spec.headDim / 8), 32)), copyRows(32 * warps / rowThreads),
       pageRows(spec.pageSize % keys == 0 ? keys : std::min(keys, std::max<int64_t>(16, copyRows))),
-      lanePart(kernel.rem(kernel.lane(), 4)), laneRow(kernel.div(kernel.lane(), 4)) {
+      when(variant.invariant ? LaunchWhen::Always : LaunchWhen::SeveralRows), lanePart(kernel.rem(kernel.lane(), 4)),
+      laneRow(kernel.div(kernel.lane(), 4)) {
   assert(variant.attentionTile <= warps * warpRows && "an item must fit its block");
 }
 
@@ -111,8 +116,8 @@ LaunchAttr PrefillEmitter::emit() {
   // Later items see more keys: they go first.
   Value item = kernel.sub(kernel.sub(kernel.rows(), kernel.i32(1)), kernel.div(kernel.block(), spec.queryHeads));
   kernel.ifThen(kernel.compare(arith::CmpIPredicate::sge, item, kernel.i32(0)),
-                [&] { kernel.withItem(item, LaunchWhen::SeveralRows, [&] { takeItem(); }); });
-  return kernel.finish({.columns = spec.queryHeads, .when = LaunchWhen::SeveralRows});
+                [&] { kernel.withItem(item, when, [&] { takeItem(); }); });
+  return kernel.finish({.columns = spec.queryHeads, .when = when});
 }
 
 void PrefillEmitter::takeItem() {

@@ -4,6 +4,7 @@
 #include "codegen/kernels/LowerPrograms.h"
 #include "codegen/nvptx/Kernels.h"
 #include "codegen/nvptx/Passes.h"
+#include "dialects/kerf/KerfPrograms.h"
 
 namespace kerf::nvptx {
 #define GEN_PASS_DEF_EMITNVPTXKERNELS
@@ -21,13 +22,14 @@ struct EmitNvptxKernelsPass : nvptx::impl::EmitNvptxKernelsBase<EmitNvptxKernels
 
   void runOnOperation() override {
     auto chosen = chooseVariants(getOperation(), variants, nvptx::variants());
-    if (failed(chosen) ||
-        failed(lowerPrograms(getOperation(), kernels, [](const Spec &spec) { return scratchOf(spec); })))
+    auto scratch = [&](const Spec &spec) { return scratchOf(spec, invariant); };
+    if (failed(chosen) || failed(lowerPrograms(getOperation(), kernels, scratch)))
       return signalPassFailure();
     for (auto program : getOperation().getOps<ProgramOp>())
       appendSampling(program);
     for (const Variant *variant : *chosen)
-      emitVariant(*variant);
+      if (failed(emitVariant(invariant ? makeInvariant(*variant) : *variant)))
+        return signalPassFailure();
   }
 
 private:
@@ -58,7 +60,7 @@ private:
     program.setSlotsAttr(builder.getArrayAttr(slots));
   }
 
-  void emitVariant(const Variant &variant) {
+  LogicalResult emitVariant(const Variant &variant) {
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
     Location loc = getOperation().getLoc();
     auto op = VariantOp::create(builder, loc, variant.name, variant.attentionTile, /*object=*/nullptr);
@@ -74,6 +76,9 @@ private:
       std::visit([&](const auto &s) { emit(key, s); }, spec);
     for (auto &[key, spec] : samplers)
       emit(key, spec);
+    if (variant.invariant && !getOrderBands(op).invariant())
+      return op.emitOpError("is to be invariant, but has kernels that add up in several orders");
+    return success();
   }
 
   KernelTable kernels;

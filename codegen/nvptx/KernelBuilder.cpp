@@ -61,7 +61,7 @@ KernelBuilder::KernelBuilder(gpu::GPUModuleOp module, llvm::StringRef name, llvm
 LaunchAttr KernelBuilder::finish(const Grid &grid) {
   LLVM::ReturnOp::create(b, ValueRange());
   return LaunchAttr::get(b.getContext(), b.getStringAttr(name).getValue(), grid.leastRows, grid.mostRows, grid.when,
-                         grid.tile, grid.columns, threadCount, sharedBytes);
+                         grid.order, grid.tile, grid.columns, threadCount, sharedBytes);
 }
 
 //===----------------------------------------------------------------------===//

@@ -22,6 +22,8 @@ struct Grid {
   int64_t tile = 1, columns = 1;
   int64_t leastRows = 1, mostRows = UINT32_MAX;
   LaunchWhen when = LaunchWhen::Always;
+  /// The order in which it adds up, among those of its kernel's functions.
+  int64_t order = 0;
 };
 
 /// Loads the dialects that kernels are made of; once for each context, before the first KernelBuilder.

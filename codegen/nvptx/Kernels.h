@@ -75,9 +75,9 @@ Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm:
                     const RopeAppendSpec &spec);
 /// Scores, totals and sums are f32; weights are rounded to the cache's element before they multiply values where that
 /// is on tensor cores (16-bit caches, head sizes of a multiple of 16 up to 256), and queries to it before they multiply
-/// keys. A row's bits depend on its own sequence and position and on whether its item has one row or several,
-/// on nothing beside it. Values of keys that a row does not see but another row of its item does must be
-/// finite: their weights are zeros.
+/// keys. A row's bits depend on its own sequence and position and, unless the variant is invariant, on whether its item
+/// has one row or several; on nothing beside it. Values of keys that a row does not see but another row of its item
+/// does must be finite: their weights are zeros.
 Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm::StringRef name,
                     const AttentionSpec &spec);
 Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm::StringRef name,
@@ -87,8 +87,9 @@ Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm:
 Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm::StringRef name,
                     const SampleSpec &spec);
 
-/// Scratch memory of a kernel, by the sizes of the step; zeros where it needs none.
-LinearForm scratchOf(const Spec &spec);
+/// Scratch memory of a kernel, by the sizes of the step, for variants that are invariant or not; zeros where it needs
+/// none.
+LinearForm scratchOf(const Spec &spec, bool invariant = false);
 LinearForm scratchOf(const SampleSpec &spec);
 
 } // namespace kerf::nvptx

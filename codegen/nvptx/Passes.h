@@ -23,6 +23,8 @@ namespace kerf::nvptx {
 struct KernelsPhaseOptions : mlir::PassPipelineOptions<KernelsPhaseOptions> {
   ListOption<std::string> variants{*this, "variants",
                                    llvm::cl::desc("GPU variants to write, in ascending order; all if empty")};
+  Option<bool> invariant{*this, "invariant", llvm::cl::init(false),
+                         llvm::cl::desc("Let a row's bits depend on nothing but its own sequence")};
 };
 
 /// Planned graph to dispatches and kernels.

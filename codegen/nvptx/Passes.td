@@ -18,7 +18,9 @@ def EmitNvptxKernels : Pass<"kerf-emit-nvptx-kernels", "::mlir::ModuleOp"> {
     - Leaves: a `kerf.program` in place of each function, and the variants.
   }];
   let options = [
-    ListOption<"variants", "variants", "std::string", "GPU variants to write, in ascending order; all if empty">
+    ListOption<"variants", "variants", "std::string", "GPU variants to write, in ascending order; all if empty">,
+    Option<"invariant", "invariant", "bool", "false",
+           "Let a row's bits depend on nothing but its own sequence, not on the number of rows beside it">
   ];
   let dependentDialects = ["::kerf::KerfDialect", "::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect",
                            "::mlir::gpu::GPUDialect", "::mlir::scf::SCFDialect", "::mlir::arith::ArithDialect"];

@@ -11,6 +11,7 @@ using namespace mlir;
 void kerf::nvptx::buildKernelsPhase(OpPassManager &pm, const KernelsPhaseOptions &options) {
   EmitNvptxKernelsOptions emit;
   emit.variants.assign(options.variants.begin(), options.variants.end());
+  emit.invariant = options.invariant;
   pm.addPass(createEmitNvptxKernels(emit));
 }
 

@@ -34,7 +34,8 @@ public:
       kernel.barrier();
       finish(first, shared);
     });
-    return kernel.finish({.tile = mostRows, .columns = blocks, .leastRows = leastRows, .mostRows = mostRows});
+    return kernel.finish(
+        {.tile = mostRows, .columns = blocks, .leastRows = leastRows, .mostRows = mostRows, .order = 1});
   }
 
 private:

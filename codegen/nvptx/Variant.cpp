@@ -38,6 +38,14 @@ static constexpr Variant table[] = {
 
 llvm::ArrayRef<Variant> kerf::nvptx::variants() { return table; }
 
+Variant kerf::nvptx::makeInvariant(Variant variant) {
+  variant.stream.mostRows = 0;
+  // The smaller one: it has more blocks where rows are few.
+  variant.tiles = variant.tiles.take_front();
+  variant.invariant = true;
+  return variant;
+}
+
 const Variant *kerf::nvptx::findVariant(llvm::StringRef name) {
   for (const Variant &variant : table)
     if (name == variant.name)

@@ -42,10 +42,16 @@ struct Variant {
   llvm::ArrayRef<TileSchedule> tiles;
   /// Most rows of one work item of attention.
   unsigned attentionTile;
+  /// Kernels add up in one order, whatever the number of rows; see makeInvariant.
+  bool invariant = false;
 };
 
 /// All variants; each is better than those before it where it runs.
 llvm::ArrayRef<Variant> variants();
+
+/// The same GPU with schedules by which a row's bits depend on nothing but its own sequence: products of one tile, and
+/// attention that takes single rows as it takes several. Slower where rows are few.
+Variant makeInvariant(Variant variant);
 
 /// The variant of that name; null where there is none.
 const Variant *findVariant(llvm::StringRef name);

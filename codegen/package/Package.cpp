@@ -10,6 +10,7 @@
 #include "codegen/package/Generation.h"
 #include "codegen/package/TokenizerCheck.h"
 #include "codegen/package/TokenizerJson.h"
+#include "dialects/kerf/KerfPrograms.h"
 #include "kerf/names.h"
 #include "runtime/schema/Preamble.h"
 #include "runtime/schema/package_generated.h"
@@ -55,6 +56,7 @@ struct Facts {
   schema::GenerationT generation;
   uint32_t attentionTile = 0;
   uint64_t stackBytes = 0;
+  OrderBands bands;
 };
 
 llvm::Error checkRange(const llvm::Twine &what, int64_t value, int64_t most) {
@@ -71,7 +73,12 @@ llvm::Error checkVariants(Facts &facts) {
     facts.attentionTile = std::max<uint32_t>(facts.attentionTile, variant.getAttentionTile());
     for (KernelOp kernel : variant.getOps<KernelOp>())
       facts.stackBytes = std::max<uint64_t>(facts.stackBytes, kernel.getStack());
+    const OrderBands bands = getOrderBands(variant);
+    llvm::append_range(facts.bands.firstRows, bands.firstRows);
+    facts.bands.byItem |= bands.byItem;
   }
+  llvm::sort(facts.bands.firstRows);
+  facts.bands.firstRows.erase(llvm::unique(facts.bands.firstRows), facts.bands.firstRows.end());
   return llvm::Error::success();
 }
 
@@ -311,6 +318,9 @@ llvm::Error Packager::build(FlatBufferBuilder &builder) {
   if (!input.plan.empty())
     plan = builder.CreateString(input.plan);
 
+  const auto firstRows = builder.CreateVector(facts.bands.firstRows.data(), facts.bands.firstRows.size());
+  const auto bands = schema::CreateOrderBands(builder, firstRows, facts.bands.byItem);
+
   schema::ManifestBuilder manifest(builder);
   manifest.add_schema_major(schema::kSchemaMajor);
   manifest.add_schema_minor(schema::kSchemaMinor);
@@ -342,6 +352,7 @@ llvm::Error Packager::build(FlatBufferBuilder &builder) {
   if (!plan.IsNull())
     manifest.add_plan(plan);
   manifest.add_file_size(sizes.fileBytes);
+  manifest.add_order_bands(bands);
   schema::FinishManifestBuffer(builder, manifest.Finish());
   return llvm::Error::success();
 }

@@ -225,8 +225,8 @@ LogicalResult WorkAttr::verify(function_ref<InFlightDiagnostic()> emitError, Fla
 }
 
 LogicalResult LaunchAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef function, int64_t least,
-                                 int64_t most, LaunchWhen when, int64_t tile, int64_t columns, int64_t threads,
-                                 int64_t shared) {
+                                 int64_t most, LaunchWhen when, int64_t order, int64_t tile, int64_t columns,
+                                 int64_t threads, int64_t shared) {
   // C1
   if (least > most)
     return emitError() << "launch must have its least rows at or below its most, got " << least << " to " << most;
@@ -236,6 +236,8 @@ LogicalResult LaunchAttr::verify(function_ref<InFlightDiagnostic()> emitError, S
     return emitError() << "launch must have a multiple of 32 threads up to 1024, got " << threads;
   if (shared < 0)
     return emitError() << "launch must not have negative shared memory, got " << shared;
+  if (order < 0)
+    return emitError() << "launch must not have a negative order, got " << order;
   return success();
 }
 

@@ -257,18 +257,19 @@ def Kerf_LaunchAttr : Kerf_Attr<"Launch", "launch"> {
   let description = [{
     `function` runs for steps with `least` to `most` rows of which, unless `when` is `always`, some work item has one
     row or several. The grid has ceil(rows / tile) * columns blocks of `threads` threads and `shared` bytes of dynamic
-    shared memory.
+    shared memory. `order` numbers the orders in which the launches of one kernel add up: a row gets the same bits from
+    all launches of the same order, whatever the rows beside it.
 
     - C1: `least` is at most `most`, `tile` and `columns` are positive, `threads` is a positive multiple of 32 and at
-      most 1024, `shared` is not negative.
+      most 1024, `shared` and `order` are not negative.
 
-    Example: `#kerf.launch<"add_f32", rows 1 to 4294967295, always, tile 1, columns 2, threads 256, shared 0>`
+    Example: `#kerf.launch<"add_f32", rows 1 to 4294967295, always, order 0, tile 1, columns 2, threads 256, shared 0>`
   }];
   let parameters = (ins StringRefParameter<>:$function, "int64_t":$least, "int64_t":$most,
-                       EnumParameter<Kerf_LaunchWhen>:$when, "int64_t":$tile, "int64_t":$columns, "int64_t":$threads,
-                       "int64_t":$shared);
+                       EnumParameter<Kerf_LaunchWhen>:$when, "int64_t":$order, "int64_t":$tile, "int64_t":$columns,
+                       "int64_t":$threads, "int64_t":$shared);
   let assemblyFormat = [{
-    `<` $function `,` `rows` $least `to` $most `,` $when `,` `tile` $tile `,` `columns` $columns `,`
+    `<` $function `,` `rows` $least `to` $most `,` $when `,` `order` $order `,` `tile` $tile `,` `columns` $columns `,`
     `threads` $threads `,` `shared` $shared `>`
   }];
   let genVerifyDecl = 1;

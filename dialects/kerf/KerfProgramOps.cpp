@@ -1,5 +1,7 @@
-// Verifiers of planned programs.
-#include "dialects/kerf/KerfDialect.h"
+// Verifiers of planned programs, and what their kernels promise.
+#include "dialects/kerf/KerfPrograms.h"
+
+#include <set>
 
 using namespace mlir;
 using namespace kerf;
@@ -41,4 +43,23 @@ LogicalResult KernelOp::verify() {
     return emitOpError("tile and columns must be positive and stack not negative, got ")
            << getTile() << ", " << getColumns() << " and " << getStack();
   return success();
+}
+
+OrderBands kerf::getOrderBands(VariantOp variant) {
+  std::set<uint32_t> firstRows = {1};
+  OrderBands bands;
+  for (auto kernel : variant.getOps<GpuKernelOp>()) {
+    // The order in which outputs are added up, by condition; launches of one condition come by ascending rows.
+    std::array<std::optional<int64_t>, 3> order;
+    for (auto launch : kernel.getLaunches().getAsRange<LaunchAttr>()) {
+      std::optional<int64_t> &before = order[static_cast<unsigned>(launch.getWhen())];
+      if (before && *before != launch.getOrder())
+        firstRows.insert(launch.getLeast());
+      before = launch.getOrder();
+    }
+    const auto &[always, single, several] = order;
+    bands.byItem |= single && several && *single != *several;
+  }
+  llvm::append_range(bands.firstRows, firstRows);
+  return bands;
 }

@@ -122,7 +122,7 @@ def Kerf_GpuKernelOp : Kerf_Op<"gpu_kernel", [HasParent<"VariantOp">]> {
     Example:
     ```mlir
     kerf.gpu_kernel @add launches [
-      #kerf.launch<"add", rows 1 to 4294967295, always, tile 1, columns 2, threads 256, shared 0>]
+      #kerf.launch<"add", rows 1 to 4294967295, always, order 0, tile 1, columns 2, threads 256, shared 0>]
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, TypedArrayAttrBase<Kerf_LaunchAttr, "launches">:$launches);

@@ -28,7 +28,7 @@ inline constexpr uint32_t kPreambleVersion = 1;
 /// What the packager writes to Manifest.schema_major and schema_minor. A reader refuses another major; a newer minor
 /// only appends fields.
 inline constexpr uint32_t kSchemaMajor = 1;
-inline constexpr uint32_t kSchemaMinor = 1;
+inline constexpr uint32_t kSchemaMinor = 2;
 
 /// Start of the manifest.
 inline constexpr uint64_t kManifestOffset = 64;

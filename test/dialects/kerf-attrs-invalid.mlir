@@ -145,22 +145,28 @@ kerf.weight @w : tensor<4xf32> format <#kerf.dense<f32>> source "w"
 
 // launch_c1
 // expected-error@below {{launch must have its least rows at or below its most, got 9 to 8}}
-"test.op"() {x = #kerf.launch<"f", rows 9 to 8, always, tile 1, columns 1, threads 32, shared 0>} : () -> ()
+"test.op"() {x = #kerf.launch<"f", rows 9 to 8, always, order 0, tile 1, columns 1, threads 32, shared 0>} : () -> ()
 
 // -----
 
 // launch_c1
 // expected-error@below {{launch must have a positive tile and columns, got 0 and 1}}
-"test.op"() {x = #kerf.launch<"f", rows 1 to 8, always, tile 0, columns 1, threads 32, shared 0>} : () -> ()
+"test.op"() {x = #kerf.launch<"f", rows 1 to 8, always, order 0, tile 0, columns 1, threads 32, shared 0>} : () -> ()
 
 // -----
 
 // launch_c1
 // expected-error@below {{launch must have a multiple of 32 threads up to 1024, got 33}}
-"test.op"() {x = #kerf.launch<"f", rows 1 to 8, always, tile 1, columns 1, threads 33, shared 0>} : () -> ()
+"test.op"() {x = #kerf.launch<"f", rows 1 to 8, always, order 0, tile 1, columns 1, threads 33, shared 0>} : () -> ()
 
 // -----
 
 // launch_c1
 // expected-error@below {{launch must not have negative shared memory, got -1}}
-"test.op"() {x = #kerf.launch<"f", rows 1 to 8, always, tile 1, columns 1, threads 32, shared -1>} : () -> ()
+"test.op"() {x = #kerf.launch<"f", rows 1 to 8, always, order 0, tile 1, columns 1, threads 32, shared -1>} : () -> ()
+
+// -----
+
+// launch_c1
+// expected-error@below {{launch must not have a negative order, got -1}}
+"test.op"() {x = #kerf.launch<"f", rows 1 to 8, always, order -1, tile 1, columns 1, threads 32, shared 0>} : () -> ()

@@ -272,11 +272,11 @@ kerf.variant @avx512 attention_tile 4 object dense_resource<avx512> : tensor<3xi
 
 // CHECK: kerf.variant @sm_80 attention_tile 64 {
 kerf.variant @sm_80 attention_tile 64 {
-  // CHECK-NEXT: kerf.gpu_kernel @add launches [#kerf.launch<"add_few", rows 1 to 8, always, tile 8, columns 2, threads 256, shared 0>,
-  // CHECK-SAME: #kerf.launch<"add_many", rows 9 to 4294967295, several_rows, tile 64, columns 1, threads 128, shared 65536>]
+  // CHECK-NEXT: kerf.gpu_kernel @add launches [#kerf.launch<"add_few", rows 1 to 8, always, order 0, tile 8, columns 2, threads 256, shared 0>,
+  // CHECK-SAME: #kerf.launch<"add_many", rows 9 to 4294967295, several_rows, order 0, tile 64, columns 1, threads 128, shared 65536>]
   kerf.gpu_kernel @add launches [
-    #kerf.launch<"add_few", rows 1 to 8, always, tile 8, columns 2, threads 256, shared 0>,
-    #kerf.launch<"add_many", rows 9 to 4294967295, several_rows, tile 64, columns 1, threads 128, shared 65536>]
+    #kerf.launch<"add_few", rows 1 to 8, always, order 0, tile 8, columns 2, threads 256, shared 0>,
+    #kerf.launch<"add_many", rows 9 to 4294967295, several_rows, order 0, tile 64, columns 1, threads 128, shared 65536>]
 }
 
 // CHECK: avx512: "0x01000000010203"

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -74,13 +75,35 @@ private:
 
 } // namespace
 
+std::vector<const char *> kerf::test::gpuVariants() {
+  if (KERF_SANITIZED)
+    return {};
+  return {gpuVariant};
+}
+
+std::vector<const char *> kerf::test::everyVariant() {
+  std::vector<const char *> variants(std::begin(allVariants), std::end(allVariants));
+  for (const char *variant : gpuVariants())
+    variants.push_back(variant);
+  return variants;
+}
+
+std::vector<std::string> kerf::test::optionsFor(const std::string &variant) {
+  if (variant == gpuVariant)
+    return {"--target=sm_80"};
+  return {};
+}
+
 std::string kerf::test::compileCheckpoint(const std::string &checkpoint, const std::string &computeType,
-                                          const std::string &option) {
+                                          const std::vector<std::string> &options) {
   const std::string name = fs::path(checkpoint).filename();
   // Checkpoints of one name in different places have directories of their own.
   char place[20];
   std::snprintf(place, sizeof place, "-%zx", std::hash<std::string>()(checkpoint));
-  const fs::path directory = fs::path(KERF_COMPILED_DIR) / (name + "-" + computeType + option + place);
+  std::string file = name + "-" + computeType;
+  for (const std::string &option : options)
+    file += option;
+  const fs::path directory = fs::path(KERF_COMPILED_DIR) / (file + place);
   fs::create_directories(directory);
   const std::string stamp = directory / "stamp", log = directory / "log", package = directory / (name + ".kerf");
   const std::string wanted = fingerprint(checkpoint);
@@ -90,8 +113,7 @@ std::string kerf::test::compileCheckpoint(const std::string &checkpoint, const s
   fs::remove(stamp);
   std::vector<std::string> command = {KERF_COMPILE, checkpoint, "-o", directory, "--name", name};
   command.insert(command.end(), {"--compute-type=" + computeType, "--quiet"});
-  if (!option.empty())
-    command.push_back(option);
+  command.insert(command.end(), options.begin(), options.end());
   const int status = runProgram(command, log);
   if (status != 0) {
     ADD_FAILURE() << KERF_COMPILE " " << checkpoint << " ended with " << status << "\n" << readText(log);
@@ -107,6 +129,8 @@ CompiledModel::CompiledModel(const std::string &package, const std::string &vari
   kerf_model_options options = {};
   options.struct_size = sizeof options;
   options.variant = variant.c_str();
+  if (variant == gpuVariant && !std::getenv("KERF_CUDA_DRIVER"))
+    options.driver = KERF_EMULATOR;
   kerf_error error = {};
   const kerf_code code = kerf_model_open_files(package.c_str(), &options, &handle, &error);
   if (code == KERF_UNSUPPORTED_CPU)

@@ -17,18 +17,28 @@ inline const std::string bundledCheckpoint = KERF_SOURCE_DIR "/examples/models/k
 
 /// Every CPU variant that the compiler makes.
 inline const char *const allVariants[] = {"avx2", "avx512", "avx512_bf16", "amx"};
+/// The variant of GPU libraries that runs on any GPU, and on Kerf's emulator.
+inline const char *const gpuVariant = "compute_80";
 
-/// Compiles a checkpoint directory with all variants and gives the package's path. What was compiled stays in the build
-/// tree until kerf-compile or the checkpoint changes, so test programs and their processes share it. On failure the
-/// running test fails with the compiler's messages and the path is empty. `option` is one more for the compiler, if
-/// any.
+/// That one; none in builds with sanitizers, in which it takes minutes.
+std::vector<const char *> gpuVariants();
+/// Those of CPUs and GPUs.
+std::vector<const char *> everyVariant();
+
+/// Options by which kerf-compile makes libraries of that variant.
+std::vector<std::string> optionsFor(const std::string &variant);
+
+/// Compiles a checkpoint directory with those options, by default for CPUs with all variants, and gives the package's
+/// path. What was compiled stays in the build tree until kerf-compile or the checkpoint changes, so test programs and
+/// their processes share it. On failure the running test fails with the compiler's messages and the path is empty.
 std::string compileCheckpoint(const std::string &checkpoint, const std::string &computeType,
-                              const std::string &option = "");
+                              const std::vector<std::string> &options = {});
 
 /// An open model that runs one variant.
 class CompiledModel {
 public:
-  /// Opens a package. On failure `handle` is null and, unless this CPU lacks the variant, the running test fails.
+  /// Opens a package; for a GPU on the driver that KERF_CUDA_DRIVER names, else on Kerf's emulator. On failure `handle`
+  /// is null and, unless this CPU lacks the variant, the running test fails.
   CompiledModel(const std::string &package, const std::string &variant);
   ~CompiledModel() { kerf_model_close(handle); }
   CompiledModel(const CompiledModel &) = delete;

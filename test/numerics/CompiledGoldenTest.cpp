@@ -1,4 +1,4 @@
-// Whole models compiled for x86, from the checkpoint to logits, against transformers. The goldens are made so that
+// Whole compiled models, from the checkpoint to logits, against transformers. The goldens are made so that
 // anything dropped or exchanged moves the logits by more than 1e-2 (test/goldens/README.md).
 #include "test/numerics/Compiled.h"
 #include "test/numerics/Goldens.h"
@@ -20,7 +20,7 @@ constexpr double tolerance = 1e-4;
 TEST_P(CompiledGolden, GivesTheLogitsOfTransformers) {
   auto [name, variant] = GetParam();
   const std::string checkpoint = modelsDirectory + "/" + name;
-  CompiledModel model(compileCheckpoint(checkpoint, "f32"), variant);
+  CompiledModel model(compileCheckpoint(checkpoint, "f32", optionsFor(variant)), variant);
   if (!model.unsupported.empty())
     GTEST_SKIP() << model.unsupported;
   ASSERT_TRUE(model.handle);
@@ -79,7 +79,7 @@ TEST_P(CompiledGolden, GivesTheLogitsOfTransformers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CompiledGolden,
-                         testing::Combine(testing::ValuesIn(goldenModels()), testing::ValuesIn(allVariants)),
+                         testing::Combine(testing::ValuesIn(goldenModels()), testing::ValuesIn(everyVariant())),
                          [](const auto &info) {
                            std::string name = std::get<0>(info.param) + "_" + std::get<1>(info.param);
                            std::replace(name.begin(), name.end(), '-', '_');

@@ -54,6 +54,9 @@ static cl::opt<std::string>
     ptxas("ptxas", cl::value_desc("file"), cl::cat(category),
           cl::desc("The CUDA assembler (default: ptxas on PATH; without one the library has PTX "
                    "only)"));
+static cl::opt<bool> invariant("invariant", cl::cat(category),
+                               cl::desc("On GPUs, let a row's bits depend on nothing but its own sequence, as they do "
+                                        "on CPUs: slower where rows are few"));
 static cl::opt<bool> fuse("fuse", cl::desc("Fuse projections, gating and residual sums (default: true)"),
                           cl::init(true), cl::cat(category));
 static cl::opt<std::string>
@@ -126,6 +129,7 @@ int main(int argc, char **argv) {
   options.variants.assign(variants.begin(), variants.end());
   if (targets.size() != 1 || targets[0] != "x86-64")
     options.gpus.assign(targets.begin(), targets.end());
+  options.invariant = invariant;
   options.ptxas = ptxas;
   if (threads.getNumOccurrences() && (threads < 1 || threads > 1024))
     refuse("-j must be 1 to 1024, got " + llvm::Twine(threads));

@@ -165,6 +165,22 @@ std::string resultText(const schema::Result &result) {
          (result.kind() == schema::ResultKind::Tokens ? std::string() : " of " + std::to_string(result.columns()));
 }
 
+// What the bits of a row depend on; nothing where the package is older than this promise.
+std::string bitsText(const schema::OrderBands *bands) {
+  if (!bands)
+    return "";
+  const flatbuffers::Vector<uint32_t> &first = *bands->first_rows();
+  if (first.size() <= 1 && !bands->by_item())
+    return "a row's depend on its own sequence alone";
+  std::string text = "a row's depend on";
+  for (uint32_t i = 0; first.size() > 1 && i < first.size(); ++i)
+    text += (i ? " or " : " whether the step has ") + std::to_string(first.Get(i)) +
+            (i + 1 < first.size() ? " to " + std::to_string(uint64_t(first.Get(i + 1)) - 1) : " or more rows");
+  if (bands->by_item())
+    text += std::string(first.size() > 1 ? ", and" : "") + " whether it is alone in its work item";
+  return text;
+}
+
 void printManifest(const Report &r) {
   const schema::Manifest &m = r.manifest();
   std::printf("%s: %s, %u layers, hidden %u, vocabulary %u, context %u, computes in %s\n",
@@ -185,6 +201,8 @@ void printManifest(const Report &r) {
         std::printf("  attention     %s over KV '%s'\n", maskText(*list).c_str(),
                     shown(m.groups()->Get(list->group())->name()).c_str());
   }
+  if (const std::string bits = bitsText(m.order_bands()); !bits.empty())
+    std::printf("  bits          %s\n", bits.c_str());
   const schema::Tokenizer *tokenizer = m.tokenizer();
   if (tokenizer)
     std::printf("  tokenizer     %u tokens\n",
@@ -289,6 +307,13 @@ void writeFields(JsonWriter &json, const Report &r, const Options &options) {
   json.value("target", m.target()->c_str());
   json.value("compiler_version", m.compiler_version()->c_str());
   json.value("compiler_flags", textOr(m.compiler_flags(), ""));
+  if (const schema::OrderBands *bands = m.order_bands()) {
+    json.beginArray("order_bands");
+    for (const uint32_t rows : *bands->first_rows())
+      json.value({}, rows);
+    json.endArray();
+    json.value("order_by_item", bands->by_item());
+  }
   json.beginArray("variants");
   for (const flatbuffers::String *variant : *m.variants())
     json.value({}, variant->c_str());

@@ -1,4 +1,5 @@
 // RUN: kerf-opt %s --kerf-plan-memory --kerf-emit-nvptx-kernels=variants=sm_80 | FileCheck %s
+// RUN: kerf-opt %s --kerf-plan-memory --kerf-emit-nvptx-kernels='variants=sm_80 invariant' | FileCheck %s --check-prefix=INVARIANT --implicit-check-not='order 1'
 // RUN: not kerf-opt %s --kerf-plan-memory --kerf-emit-nvptx-kernels=variants=sm_90 2>&1 | FileCheck %s --check-prefix=UNKNOWN
 // UNKNOWN: variants must be among compute_80 sm_80 sm_86 sm_89, got sm_90
 
@@ -34,13 +35,18 @@ func.func @step(%batch: !kerf.batch, %cache: !kerf.cache) -> (tensor<?x96xf32>, 
 
 // CHECK: kerf.dispatch @sample_v96 [#kerf.result_ref<0>, #kerf.step_ref<sampling>, #kerf.result_ref<1>, #kerf.slot_ref<3>] rows logit_rows origin "sample" bytes <0, 0, 0, 412> operations <0, 0, 0, 192>
 // CHECK: kerf.variant @sm_80 attention_tile 64 {
-// CHECK: kerf.gpu_kernel @embed_{{.*}} launches [#kerf.launch<"embed_{{.*}}", rows 1 to 4294967295, always, tile 1,
+// CHECK: kerf.gpu_kernel @embed_{{.*}} launches [#kerf.launch<"embed_{{.*}}", rows 1 to 4294967295, always, order 0, tile 1,
 // CHECK: kerf.gpu_kernel @[[ATTENTION]] launches [{{.*}}single_rows{{.*}}several_rows
 // CHECK: kerf.gpu_kernel @linear_bf16_bf16_f32_k32_n96 launches [
-// CHECK-SAME: "linear_bf16_bf16_f32_k32_n96_r8", rows 1 to 8, always, tile 8, columns 6, threads 256
-// CHECK-SAME: rows 9 to 16,{{.*}} rows 17 to 32,{{.*}} rows 33 to 192,{{.*}} rows 193 to 4294967295,
+// CHECK-SAME: "linear_bf16_bf16_f32_k32_n96_r8", rows 1 to 8, always, order 1, tile 8, columns 6, threads 256
+// CHECK-SAME: rows 9 to 16,{{.*}} rows 17 to 32,{{.*}} rows 33 to 192, always, order 0,{{.*}} rows 193 to 4294967295, always, order 0,
 // CHECK: kerf.gpu_kernel @sample_v96 launches [
 // CHECK-SAME: "sample_v96_parts", {{.*}} columns 1, threads 256, {{.*}}"sample_v96_histogram", {{.*}}"sample_v96_draw", {{.*}} threads 1024
 // CHECK: gpu.module @kernels {
 // CHECK: llvm.func @embed_
 // CHECK: nvvm.mma.sync
+
+// One launch takes any number of rows, and attention needs no memory for itself: the last slot is the sampler's.
+// INVARIANT: kerf.program @step slots [#kerf.size<{{[^>]*}}>, #kerf.size<{{[^>]*}}>, #kerf.size<0, 0, 0, {{[0-9]*}}>] work_lists
+// INVARIANT: kerf.gpu_kernel @attention_{{[^ ]*}} launches [#kerf.launch<"{{[^ ]*}}_prefill", rows 1 to 4294967295, always, order 0, {{[^>]*}}>]
+// INVARIANT: kerf.gpu_kernel @linear_bf16_bf16_f32_k32_n96 launches [#kerf.launch<"{{[^ ]*}}_t64", rows 1 to 4294967295, always, order 0, tile 64, {{[^>]*}}>]
