@@ -17,9 +17,9 @@
 namespace kerf::test {
 
 /// Expects that nothing is allocated by: a step of T tokens in a new sequence, for every T from 0 to as many as `ids`,
-/// with logits of all or of the last; a fork, and a step of both where there is room, with a copied page; saving and
-/// restoring; truncation and closing. The context has room for two sequences and for as many tokens and rows of logits
-/// as `ids` in a step, and none is open.
+/// with logits of all or of the last; a fork, and a step of both where there is room, with a copied page and a token
+/// drawn; saving and restoring; truncation and closing. The context has room for two sequences and for as many tokens
+/// and rows of logits as `ids` in a step, and none is open.
 inline void expectNothingAllocated(kerf_context *context, std::span<const int32_t> ids, const std::string &where) {
   std::vector<uint8_t> saved; // as large as the longest sequence needs
   for (uint32_t left = uint32_t(ids.size()) + 1; left > 0; --left) {
@@ -37,7 +37,8 @@ inline void expectNothingAllocated(kerf_context *context, std::span<const int32_
     must(kerf_context_step, context, &step);
     must(kerf_sequence_fork, sequence, &fork);
     if (tokens < ids.size()) {
-      entries[0] = {sequence, ids.data(), 1, KERF_LOGITS_LAST, nullptr};
+      const kerf_sampling sampling = {1, 0.9f, tokens % 2 ? 20u : 0u, 0, uint64_t(tokens) << 56};
+      entries[0] = {sequence, ids.data(), 1, KERF_LOGITS_LAST, &sampling};
       entries[1] = {fork, ids.data(), 1, KERF_LOGITS_ALL, nullptr};
       step.entry_count = 2;
       must(kerf_context_step, context, &step);

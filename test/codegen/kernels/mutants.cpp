@@ -9,6 +9,7 @@
 #include "test/codegen/kernels/CacheMemory.h"
 
 #include <functional>
+#include <limits>
 #include <regex>
 #include <sstream>
 #include <sys/wait.h>
@@ -194,6 +195,23 @@ int main(int argc, char **argv) {
   }
   for (bool several : {false, true}) {
     Case c = attention(several);
+    judge(c, seeds, score);
+  }
+  {
+    // By number, by weight, by both, not at all; the likeliest; more kept by number than there are numbers.
+    const SampleSpec spec{9000};
+    const kerf_sampling samplings[] = {{1, 0, 50, 0, uint64_t(1) << 63},
+                                       {1, 0.9f, 0, 0, uint64_t(1) << 62},
+                                       {1, 0.7f, 500, 0, uint64_t(3) << 62},
+                                       {1, 0, 0, 0, uint64_t(1) << 61},
+                                       {0, 0, 0, 0, 0},
+                                       {1, 0, 8999, 0, uint64_t(1) << 60}};
+    Case c("drawing of tokens", spec, {6});
+    c.tensor(f32, 6 * 9000);
+    for (size_t id = 0; id < 2000; ++id)
+      c.tensors.back()->set(5 * 9000 + id, std::numeric_limits<float>::quiet_NaN());
+    c.bytes(samplings, sizeof samplings).integers(std::vector<int32_t>(6, -2));
+    c.scratch = 6 * kerf::nvptx::scratchOf(spec).coefficient[KERF_EXTENT_LOGIT_ROWS];
     judge(c, seeds, score);
   }
   std::printf("%d of %d mutants found; %d of %d runs without mutation are clean and alike\n", score.found,
