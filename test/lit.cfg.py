@@ -15,7 +15,7 @@ config.test_exec_root = os.path.join(config.kerf_build, "test")
 
 # FileCheck, not, split-file and the like.
 config.environment["PATH"] = os.pathsep.join([config.llvm_tools, config.environment.get("PATH", "")])
-for name in ["ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "CUDA_HOME"]:
+for name in ["ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"]:
     if name in os.environ:
         config.environment[name] = os.environ[name]
 
@@ -53,8 +53,7 @@ def has_cpu_flag(flag):
 for feature, flag in [("avx2", "avx2"), ("avx512_bf16", "avx512_bf16"), ("amx", "amx_bf16")]:
     if has_cpu_flag(flag):
         config.available_features.add(feature)
-cuda_bin = os.path.join(os.environ.get("CUDA_HOME", "/usr/local/cuda"), "bin")
-ptxas = shutil.which("ptxas", path=os.pathsep.join([os.environ.get("PATH", ""), cuda_bin]))
+ptxas = shutil.which("ptxas")
 if ptxas:
     config.available_features.add("ptxas")
     config.substitutions.append((r"(?<![-.\w/])ptxas(?![-.\w/])", ptxas))

@@ -15,10 +15,24 @@ for preset; do
 done
 
 python3 - "$@" <<'PYTHON'
+import re
+import shutil
 import sys
 import xml.etree.ElementTree as xml
 passed = failed = skipped = 0
 whole = True
+
+
+# Tests of what ptxas makes of kernels have its name in their suite's or their own, or lit says that they lack it. Those
+# that no build with a sanitizer runs say so.
+def misses_ptxas(test):
+    skip = test.find("skipped")
+    if skip is None or "sanitizer" in skip.get("message", ""):
+        return False
+    named = [test.get("classname").rsplit("/", 1)[-1], test.get("name"), skip.get("message", "")]
+    return re.search("ptxas", " ".join(named), re.IGNORECASE) is not None
+
+
 for preset in sys.argv[1:]:
     # Not lit's JSON report: it leaves out the tests of GoogleTest programs that skipped themselves.
     try:
@@ -26,10 +40,16 @@ for preset in sys.argv[1:]:
     except (OSError, xml.ParseError) as error:
         print(f"{preset}: no test results:", error, file=sys.stderr)
         tests = []
+    ptxas = [test for test in tests if misses_ptxas(test)]
+    for test in ptxas:
+        why = "failed: skipped with ptxas on PATH:" if shutil.which("ptxas") else "skipped, ptxas is not on PATH:"
+        print(f"{preset}: {why}", test.get("classname"), test.get("name"))
     failures = [test for test in tests if test.find("failure") is not None]
-    skips = len([test for test in tests if test.find("skipped") is not None])
     for test in failures:
         print(f"{preset}: failed:", test.get("classname"), test.get("name"))
+    if shutil.which("ptxas"):
+        failures += ptxas
+    skips = len([test for test in tests if test.find("skipped") is not None and test not in failures])
     if len(sys.argv) > 2:
         print(f"{preset}: {len(tests) - len(failures) - skips} passed, {len(failures)} failed, {skips} skipped")
     whole = whole and len(tests) > skips

@@ -20,12 +20,11 @@ namespace {
 class StreamProduct {
 public:
   StreamProduct(mlir::gpu::GPUModuleOp module, const StreamSchedule &schedule, llvm::StringRef name,
-                const ProductSpec &spec, unsigned mostRows)
-      : spec(spec), warps(schedule.warps), rowTiles(mostRows / 8),
-        unroll(std::max(1u, schedule.loads / (2 * (2 * spec.matrices() + rowTiles)))),
-        kernel(module, name, spec.operands(), 32 * schedule.warps, 2) {}
+                const ProductSpec &spec, unsigned leastRows, unsigned mostRows)
+      : spec(spec), leastRows(leastRows), warps(schedule.warps), rowTiles(mostRows / 8),
+        unroll(piecesOfTurn(schedule.registers)), kernel(module, name, spec.operands(), 32 * schedule.warps, 2) {}
 
-  LaunchAttr emit(int64_t leastRows, int64_t mostRows) {
+  LaunchAttr emit(int64_t mostRows) {
     const int64_t blocks = llvm::divideCeil(spec.n, 16);
     Value shared = kernel.reserveShared(int64_t(warps) * spec.matrices() * 16 * tokens() * 4);
     kernel.ifThen(kernel.less(kernel.block(), kernel.i32(blocks)), [&] {
@@ -39,6 +38,14 @@ public:
   }
 
 private:
+  /// Pieces of k that a lane has on its way at once: as many as registers allow, alike in all turns.
+  unsigned piecesOfTurn(unsigned registers) const {
+    const unsigned loads = 2 * (2 * spec.matrices() + rowTiles), sums = 4 * rowTiles * spec.matrices();
+    const unsigned most = std::max(1u, (registers - sums) / (4 * loads));
+    const unsigned pieces = llvm::divideCeil(llvm::divideCeil(spec.k, 64), warps);
+    return llvm::divideCeil(pieces, llvm::divideCeil(pieces, most));
+  }
+
   /// Rows of the step that there are places for.
   int64_t tokens() const { return int64_t(rowTiles) * 8; }
 
@@ -49,48 +56,54 @@ private:
   Values sum(Value first) {
     const int64_t pieces = llvm::divideCeil(spec.k, 64), turn = int64_t(warps) * unroll, whole = spec.k / 64 / turn;
     group = kernel.div(kernel.lane(), 4);
-    Value offset = kernel.mul(kernel.rem(kernel.lane(), 4), 16);
     const int64_t rowBytes = spec.k * bytesOf(spec.input);
     for (unsigned matrix = 0; matrix < spec.matrices(); ++matrix)
       for (unsigned half = 0; half < 2; ++half) {
         Value row = bounded(kernel.add(kernel.add(first, group), 8 * half), kernel.i32(spec.n));
-        weightRows.push_back(kernel.at(kernel.atIndex(kernel.operand(1 + matrix), row, rowBytes), offset));
+        weightRows.push_back(kernel.atIndex(kernel.operand(1 + matrix), row, rowBytes));
       }
     for (unsigned tile = 0; tile < rowTiles; ++tile) {
-      Value row = bounded(kernel.add(group, 8 * tile), kernel.rows());
-      inputRows.push_back(kernel.at(kernel.atIndex(kernel.operand(0), row, rowBytes), offset));
+      Value row = kernel.add(group, 8 * tile);
+      // Fewer rows never come here.
+      if (8 * (tile + 1) > leastRows)
+        row = bounded(row, kernel.rows());
+      inputRows.push_back(kernel.atIndex(kernel.operand(0), row, rowBytes));
     }
     Values sums(4 * rowTiles * spec.matrices(), kernel.f32(0));
     if (whole)
-      sums = kernel.loop(kernel.i32(0), kernel.i32(whole), 1, sums, [&](Value turnNumber, mlir::ValueRange carried) {
-        return addTurn(turnNumber, Values(carried), /*partial=*/false);
+      sums = kernel.loop(kernel.i32(0), kernel.i32(whole), 1, sums, [&](Value number, mlir::ValueRange carried) {
+        return addPieces(kernel.mul(number, turn), unroll, Values(carried), /*partial=*/false);
       });
-    for (int64_t rest = whole; rest * turn < pieces; ++rest)
-      sums = addTurn(kernel.i32(rest), sums, /*partial=*/true);
-    return sums;
+    const int64_t rest = pieces - whole * turn;
+    if (rest == 0)
+      return sums;
+    Value from = kernel.i32(whole * turn);
+    if (rest > warps || spec.k % 64)
+      return addPieces(from, llvm::divideCeil(rest, warps), sums, /*partial=*/true);
+    // A warp has a whole piece or none.
+    return kernel.ifElse(
+        kernel.less(kernel.warp(), kernel.i32(rest)), mlir::ValueRange(sums).getTypes(),
+        [&] { return addPieces(from, 1, sums, /*partial=*/false); }, [&] { return sums; });
   }
 
-  /// Adds `unroll` pieces of k; where it is partial some may lie beyond k.
-  Values addTurn(Value turn, Values sums, bool partial) {
+  /// Adds `count` pieces of k, the first of this warp's behind `from`; where it is partial some may lie beyond k.
+  Values addPieces(Value from, unsigned count, Values sums, bool partial) {
     struct Piece {
       std::array<Value, 4> part;
     };
     llvm::SmallVector<Piece> weights, inputs;
-    Value piece = kernel.add(kernel.mul(kernel.mul(turn, unroll), warps), kernel.warp());
-    for (unsigned number = 0; number < unroll; ++number) {
-      Value start = kernel.mul(kernel.add(piece, int64_t(number) * warps), 128);
+    Value piece = kernel.add(from, kernel.warp()), lane = kernel.mul(kernel.rem(kernel.lane(), 4), 16);
+    for (unsigned number = 0; number < count; ++number) {
+      Value start = kernel.add(kernel.mul(kernel.add(piece, int64_t(number) * warps), 128), lane);
       for (unsigned half = 0; half < 2; ++half) {
         Value at = kernel.add(start, 64 * half), inside;
         if (partial) {
-          Value k = kernel.add(kernel.div(at, 2), kernel.mul(kernel.rem(kernel.lane(), 4), 8));
-          inside = kernel.less(k, kernel.i32(spec.k));
+          // Beyond k the start of the row stands in.
+          inside = kernel.less(at, kernel.i32(spec.k * bytesOf(spec.input)));
           at = kernel.select(inside, at, kernel.i32(0));
         }
         auto load = [&](Value row, bool once) {
-          // Beyond k the first lane's piece of the row stands in; it is there whatever k is.
           Value address = kernel.at(row, at);
-          if (partial)
-            address = kernel.select(inside, address, kernel.operand(0));
           std::array<Value, 4> part = once && !partial ? kernel.loadOnce16(address) : kernel.load16(address);
           if (partial)
             for (Value &bits : part)
@@ -103,7 +116,7 @@ private:
           inputs.push_back(load(row, /*once=*/false));
       }
     }
-    for (unsigned load = 0; load < 2 * unroll; ++load)
+    for (unsigned load = 0; load < 2 * count; ++load)
       for (unsigned matrix = 0; matrix < spec.matrices(); ++matrix) {
         const auto &low = weights[(load * spec.matrices() + matrix) * 2].part;
         const auto &high = weights[(load * spec.matrices() + matrix) * 2 + 1].part;
@@ -159,9 +172,9 @@ private:
   }
 
   const ProductSpec &spec;
-  const unsigned warps, rowTiles, unroll;
+  const unsigned leastRows, warps, rowTiles, unroll;
   KernelBuilder kernel;
-  /// Where this lane's pieces of rows of the matrices (rows g and g + 8 of 16, for each) and of the input start.
+  /// Where this lane's rows of the matrices (rows g and g + 8 of 16, for each) and of the input start.
   Values weightRows, inputRows;
   /// Quarter of the lane's number: its row in operands.
   Value group;
@@ -172,5 +185,5 @@ private:
 LaunchAttr kerf::nvptx::emitStreamProduct(mlir::gpu::GPUModuleOp module, const StreamSchedule &schedule,
                                           llvm::StringRef name, const ProductSpec &spec, unsigned leastRows,
                                           unsigned mostRows) {
-  return StreamProduct(module, schedule, name, spec, mostRows).emit(leastRows, mostRows);
+  return StreamProduct(module, schedule, name, spec, leastRows, mostRows).emit(mostRows);
 }

@@ -27,7 +27,8 @@ static constexpr TileSchedule tiles86[] = {
      .stages = 3,
      .blocks = 2},
 };
-static constexpr StreamSchedule stream = {.mostRows = 32, .warps = 8, .loads = 24};
+// Two blocks of 256 threads share 65536 registers, and beside these 100 addresses have to fit in 128.
+static constexpr StreamSchedule stream = {.mostRows = 32, .warps = 8, .registers = 100};
 
 static constexpr Variant table[] = {
     {.name = "compute_80", .architecture = 80, .cubin = false, .stream = stream, .tiles = tiles80, .attentionTile = 64},

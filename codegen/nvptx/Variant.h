@@ -21,12 +21,12 @@ struct TileSchedule {
   unsigned blocks;
 };
 
-/// The product of few rows, where reading the weights is all: a block computes 16 columns, its warps share k, and each
-/// lane has up to `loads` pieces of 16 bytes on the way.
+/// The product of few rows, where reading the weights is all: a block computes 16 columns, its warps share k, and a
+/// lane has `registers` for its sums and for pieces of 16 bytes on the way.
 struct StreamSchedule {
   /// Most rows that take it, a multiple of 8.
   unsigned mostRows;
-  unsigned warps, loads;
+  unsigned warps, registers;
 };
 
 /// One kind of GPU and the schedules of its kernels.

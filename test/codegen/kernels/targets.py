@@ -31,7 +31,7 @@ that passed, each over many shapes and element types against a scalar reference 
 CPU cannot run. CPU: AMD EPYC (Zen 4); `amx` runs what needs no tiles, and tiles emulated. `sm_80` runs on Kerf's
 [emulator](emulator.md), which also reports races, undefined values and accesses out of bounds. `compute_80` is the same PTX;
 `sm_86` and `sm_89` are the same code with other tiles, which the assembler takes without spills
-(`test/codegen/nvptx/assemble.test`). Tokens are drawn by a kernel on GPUs alone: on a CPU the runtime does it.
+(`test/codegen/nvptx/ptxas_test.cpp`). Tokens are drawn by a kernel on GPUs alone: on a CPU the runtime does it.
 """)
 print("| op |", " | ".join(targets), "|")
 print("|---|" + "---|" * len(targets))
