@@ -20,7 +20,7 @@ using namespace kerf::test;
 
 namespace {
 
-const Element f32 = Element::F32, bf16 = Element::BF16;
+const Element f32 = Element::F32, bf16 = Element::BF16, f16 = Element::F16;
 const kerf::nvptx::Variant &variant = *kerf::nvptx::findVariant("sm_80");
 
 /// A kernel and operands for it; the last ones are written.
@@ -143,19 +143,27 @@ void judge(Case &c, int seeds, Score &score) {
 }
 
 /// Two sequences of 700 and 90 keys; a row of each, or their last 70 and 20.
-Case attention(bool several) {
-  const AttentionSpec spec{4, 2, 64, 16, bf16, bf16, bf16, 0.125};
-  Case c(several ? "attention of several rows" : "attention of one row", spec, {2});
+Case attention(const AttentionSpec &spec, bool several) {
+  const std::string name = std::string(several ? "attention of several rows" : "attention of one row") +
+                           ", head size " + std::to_string(spec.headDim) + ", " + nameOf(spec.cache);
+  Case c(name, spec, {2});
+  const int32_t behind = spec.behind ? 300 : KERF_UNBOUNDED;
+  auto first = [&](int32_t position) { return spec.behind ? std::max(0, position + 1 - behind) : 0; };
   std::vector<kerf_work_item> items;
   if (several)
-    items = {{0, 64, 0, 630, 0, 694, KERF_UNBOUNDED, 0}, {64, 26, 1, 64, 0, 90, KERF_UNBOUNDED, 0}};
+    items = {{0, 64, 0, 630, first(630), 694, behind, 0}, {64, 26, 1, 64, first(64), 90, behind, 0}};
   else
-    items = {{0, 1, 0, 699, 0, 700, KERF_UNBOUNDED, 0}, {1, 1, 1, 89, 0, 90, KERF_UNBOUNDED, 0}};
+    items = {{0, 1, 0, 699, first(699), 700, behind, 0}, {1, 1, 1, 89, first(89), 90, behind, 0}};
   std::vector<int32_t> pages(44 + 6);
   std::iota(pages.begin(), pages.end(), 0);
-  const kerf::nvptx::CacheLayout layout{2, 64, 16, bf16};
-  c.tensor(bf16, 90 * 4 * 64).bytes(items.data(), items.size() * sizeof items[0]).integers({0, 44, 50});
-  c.integers(pages).tensor(bf16, pages.size() * layout.pageBytes() / 2).tensor(bf16, 90 * 4 * 64);
+  const kerf::nvptx::CacheLayout layout{2, spec.headDim, 16, spec.cache};
+  c.tensor(spec.queries, 90 * 4 * spec.headDim)
+      .bytes(items.data(), items.size() * sizeof items[0])
+      .integers({0, 44, 50});
+  c.integers(pages).tensor(spec.cache, pages.size() * layout.pageBytes() / bytesOf(spec.cache));
+  c.tensor(spec.output, 90 * 4 * spec.headDim);
+  if (spec.logSumExp)
+    c.tensor(f32, 90 * 4);
   const kerf::LinearForm form = kerf::nvptx::scratchOf(spec);
   c.when = several ? KERF_GPU_SEVERAL_ROWS : KERF_GPU_SINGLE_ROWS;
   c.scratch = form.coefficient[KERF_EXTENT_WORK_ITEMS] * 2 + form.coefficient[KERF_EXTENT_ONE];
@@ -193,8 +201,24 @@ int main(int argc, char **argv) {
     c.tensor(f32, 3 * 1024).tensor(f32, 1024).tensor(f32, 1024).tensor(bf16, 3 * 1024);
     judge(c, seeds, score);
   }
+  for (int64_t headDim : {64, 80, 96, 128, 256})
+    for (bool several : {false, true}) {
+      Case c = attention({4, 2, headDim, 16, bf16, bf16, bf16, 0.125}, several);
+      judge(c, seeds, score);
+    }
   for (bool several : {false, true}) {
-    Case c = attention(several);
+    Case c = attention({4, 2, 128, 16, f16, f16, f16, 0.125, /*logSumExp=*/true, /*behind=*/true}, several);
+    judge(c, seeds, score);
+  }
+  {
+    Case c = attention({4, 2, 64, 16, f32, f32, f32, 0.125}, true);
+    judge(c, seeds, score);
+  }
+  {
+    // The log-sum-exps take the place of the first ones.
+    Case c("merged attention", AttentionMergeSpec{256, 4, bf16, bf16}, {3});
+    c.tensor(bf16, 3 * 256).tensor(f32, 3 * 4).tensor(bf16, 3 * 256).tensor(f32, 3 * 4).tensor(bf16, 3 * 256);
+    c.operands.push_back(c.operands[1]);
     judge(c, seeds, score);
   }
   {
