@@ -23,6 +23,8 @@ Cta::Cta(const Launch &launch, uint64_t number)
   uint64_t units = kernel.units + 1;
   registers_.resize(units * kUnit * count + kUnit);
   masks_.resize((units + 2 * kernel.predicates) * count);
+  if (launch.counts)
+    entered.resize(kernel.code.size());
   copies.resize(count);
   committed.resize(count);
   warps.resize(count);

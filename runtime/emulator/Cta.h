@@ -55,6 +55,8 @@ struct Launch {
   Findings *findings = nullptr;
   uint64_t seed = 0;
   unsigned multiprocessors = 1;
+  /// Whether instructions are counted by where they stand.
+  bool counts = false;
 
   uint64_t blocks() const { return static_cast<uint64_t>(grid[0]) * grid[1] * grid[2]; }
   unsigned threads() const { return block[0] * block[1] * block[2]; }
@@ -116,6 +118,8 @@ struct Cta {
   /// What was found, each kind at a pair of lines once: key and text.
   std::vector<std::pair<std::string, std::string>> found;
   uint64_t foundCount = 0;
+  /// By instruction, how often a warp went on from there, if the launch counts.
+  std::vector<uint64_t> entered;
   /// Reports `text` about the warp's current instruction and a lane, unless there was one with the same `key`.
   void find(const Warp &warp, unsigned lane, const std::string &key, const std::string &text);
 

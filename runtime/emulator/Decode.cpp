@@ -1,5 +1,6 @@
 #include "runtime/emulator/Decode.h"
 
+#include "runtime/emulator/Counts.h"
 #include "runtime/emulator/Flow.h"
 #include "runtime/emulator/Instructions.h"
 
@@ -186,6 +187,7 @@ private:
     Instruction out;
     out.run = row->run;
     out.flags = row->flags;
+    out.kind = classify(source.mnemonic);
     out.line = source.line;
     out.index = static_cast<uint32_t>(kernel_.code.size());
     if (source.guard >= 0)
@@ -336,6 +338,7 @@ private:
     Parts parts;
     end.run = findRow("ret", {}, parts)->run;
     end.flags = Instruction::EndsBlock | Instruction::Control | Instruction::Leaves;
+    end.kind = Class::Control;
     end.line = kernel_.code.back().line;
     end.index = static_cast<uint32_t>(kernel_.code.size());
     kernel_.code.push_back(end);

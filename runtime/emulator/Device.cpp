@@ -53,6 +53,8 @@ Device::Device() {
     }
     injections = *read;
   }
+  if (const char *path = std::getenv("KERF_EMULATOR_COUNTS"))
+    counts.emplace(path);
 }
 
 static std::unique_ptr<Device> &holder() {
@@ -116,12 +118,15 @@ uint64_t Device::nextSeed() { return (seed + 1) * 0x9e3779b97f4a7c15 ^ ++launche
 
 void Device::launch(Launch launch) {
   launch.seed = nextSeed();
+  launch.counts = counts.has_value();
   uint64_t before = findings.count();
   try {
     unsigned count = threads ? threads : std::max(1u, std::thread::hardware_concurrency());
     Executed executed = run(launch, workers, count);
     instructions += executed.instructions;
     laneInstructions += executed.laneInstructions;
+    if (counts)
+      counts->add(launch, executed.entered);
   } catch (const Fault &f) {
     findings.add(f.text, f.text);
     setFault(f.code);

@@ -2,6 +2,7 @@
 #ifndef KERF_RUNTIME_EMULATOR_DEVICE_H
 #define KERF_RUNTIME_EMULATOR_DEVICE_H
 
+#include "runtime/emulator/Counts.h"
 #include "runtime/emulator/Cta.h"
 #include "runtime/emulator/Findings.h"
 #include "runtime/emulator/GlobalShadow.h"
@@ -110,6 +111,7 @@ struct Device {
   cuda::CUstream_st defaultStream;
   uint64_t launches = 0, instructions = 0, laneInstructions = 0;
   std::vector<Injection> injections;
+  std::optional<CountsFile> counts;
   std::map<std::string, uint64_t> calls;
   Random random{0};
 };

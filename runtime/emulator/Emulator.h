@@ -2,7 +2,7 @@
 ///
 /// One device; all functions may be called from any thread. Settings are also taken from the environment when the
 /// library is first used (docs/emulator.md): KERF_EMULATOR_SEED, KERF_EMULATOR_THREADS, KERF_EMULATOR_FAIL,
-/// KERF_EMULATOR_CAPABILITY, KERF_EMULATOR_MEMORY.
+/// KERF_EMULATOR_CAPABILITY, KERF_EMULATOR_MEMORY, KERF_EMULATOR_COUNTS.
 #ifndef KERF_RUNTIME_EMULATOR_EMULATOR_H
 #define KERF_RUNTIME_EMULATOR_EMULATOR_H
 

@@ -51,6 +51,14 @@ void Workers::loop() {
   }
 }
 
+void Executed::add(const Executed &other) {
+  instructions += other.instructions;
+  laneInstructions += other.laneInstructions;
+  entered.resize(std::max(entered.size(), other.entered.size()));
+  for (size_t i = 0; i < other.entered.size(); ++i)
+    entered[i] += other.entered[i];
+}
+
 namespace {
 
 /// What a block found, and whether it ended in a fault.
@@ -109,8 +117,7 @@ public:
         outcomes[at] = std::move(outcome);
       }
       std::lock_guard lock(mutex);
-      executed.instructions += mine.instructions;
-      executed.laneInstructions += mine.laneInstructions;
+      executed.add(mine);
     };
     threads = static_cast<unsigned>(std::min<uint64_t>(threads, order_.size()));
     if (threads > 1)
@@ -172,11 +179,14 @@ public:
   }
 
 private:
-  static void count(const Cta &cta, Executed &executed) {
+  static void count(Cta &cta, Executed &executed) {
+    Executed one;
     for (const Warp &w : cta.warps) {
-      executed.instructions += w.instructions;
-      executed.laneInstructions += w.laneInstructions;
+      one.instructions += w.instructions;
+      one.laneInstructions += w.laneInstructions;
     }
+    one.entered = std::move(cta.entered);
+    executed.add(one);
   }
 
   void tell(Outcome &outcome) {

@@ -31,6 +31,10 @@ private:
 /// What a launch executed.
 struct Executed {
   uint64_t instructions = 0, laneInstructions = 0;
+  /// As Cta::entered, of all blocks.
+  std::vector<uint64_t> entered;
+
+  void add(const Executed &other);
 };
 
 /// Runs all blocks of a launch, on up to `threads` threads; what is found goes to the launch's findings. Throws Fault.

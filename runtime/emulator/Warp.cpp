@@ -25,6 +25,8 @@ void Warp::run(uint64_t budget) {
     while (pc == join)
       next();
     const Instruction *i = code + pc;
+    if (!cta->entered.empty())
+      ++cta->entered[pc];
     uint64_t taken = 0, lanes = 0;
     for (;; ++i) {
       uint32_t active = mask;

@@ -28,6 +28,7 @@ enum class Scope : uint8_t { Cta, Gpu };
 
 class Warp;
 struct Instruction;
+enum class Class : uint8_t;
 using Execute = void (*)(Warp &, const Instruction &);
 
 /// One decoded instruction. Operands, in the order of the text with groups laid flat: a unit of the warp's registers;
@@ -51,6 +52,7 @@ struct Instruction {
   Order order = Order::Weak;
   Scope scope = Scope::Gpu;
   uint8_t operands = 0, variant = 0;
+  Class kind = {};
 };
 
 /// A special register that a kernel reads: its unit, filled when a warp begins.

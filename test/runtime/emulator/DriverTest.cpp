@@ -2,7 +2,10 @@
 #include "Emulated.h"
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <thread>
+#include <unistd.h>
 
 namespace kerf::emulator {
 namespace {
@@ -295,6 +298,73 @@ TEST_F(Driver, CountsInstructions) {
   // Seven instructions of two warps, 40 lanes.
   EXPECT_EQ(cu.instructions(0), 14u);
   EXPECT_EQ(cu.instructions(1), 280u + lanes);
+}
+
+TEST_F(Driver, CountsByClass) {
+  // Of the first warp five threads go through a loop of three turns, and past a load that none of them executes; the
+  // other two warps go around.
+  const std::string text = R"(
+    ld.param.u64 %d1, [p0];
+    mov.u32 %r1, %tid.x;
+    mad.wide.u32 %d2, %r1, 4, %d1;
+    mov.f32 %r2, 0f3fc00000;
+    setp.gt.u32 %p1, %r1, 4;
+    @%p1 bra around;
+    mov.u32 %r3, 0;
+  loop:
+    fma.rn.f32 %r2, %r2, %r2, %r2;
+    cvt.rn.bf16x2.f32 %r4, %r2, %r2;
+    add.s32 %r3, %r3, 1;
+    setp.lt.u32 %p2, %r3, 3;
+    @%p2 bra loop;
+    setp.eq.u32 %p3, %r3, 99;
+    @%p3 ld.global.v2.u32 {%r5, %r6}, [%d1];
+  around:
+    mov.u32 %r7, tile;
+    mad.lo.u32 %r7, %r1, 4, %r7;
+    st.shared.f32 [%r7], %r2;
+    cp.async.ca.shared.global [%r7], [%d2], 4;
+    cp.async.wait_all;
+    bar.sync 0;
+    ld.shared.u32 %r8, [%r7];
+    shfl.sync.bfly.b32 %r9, %r8, 1, 31, -1;
+    mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%r10,%r11,%r12,%r13}, {%r1,%r1}, {%r1}, {%r1,%r1,%r1,%r1};
+    mov.u32 %r14, %ctaid.x;
+    mul.wide.u32 %d3, %r14, 384;
+    add.u64 %d2, %d2, %d3;
+    st.global.u32 [%d2+384], %r1;
+)",
+                    atomic = "red.global.add.u32 [%d1+1536], 1;\n";
+  // Of three blocks; those without an atomic run apart, on as many of the host's threads as there are.
+  const std::string apart = "test blocks=3 threads=96 instructions=234 mma=9 global_loads=3 global_stores=9 shared=18 "
+                            "async_copies=18 atomics=0 integer=66 float=18 exchange=9 control=36 moves=48 other=0\n",
+                    together =
+                        "test blocks=3 threads=96 instructions=243 mma=9 global_loads=3 global_stores=9 shared=18 "
+                        "async_copies=18 atomics=9 integer=66 float=18 exchange=9 control=36 moves=48 other=0\n";
+  const std::string path = testing::TempDir() + "kerf-counts." + std::to_string(getpid());
+  Environment counts("KERF_EMULATOR_COUNTS", path.c_str());
+  std::string expected;
+  for (unsigned threads : {1, 2, 3}) {
+    begin();
+    cu.setThreads(threads);
+    CUdeviceptr words = upload(std::vector<uint32_t>(385));
+    const char *tile = ".shared .align 4 .b8 tile[384];\n";
+    EXPECT_EQ(launch(loadBody(text + "ret;", 1, tile), 3, 96, 0, words), CUDA_SUCCESS) << cu.report();
+    EXPECT_EQ(launch(loadBody(text + atomic + "ret;", 1, tile), 3, 96, 0, words), CUDA_SUCCESS) << cu.report();
+    EXPECT_EQ(cu.instructions(0), 234u + 243u);
+    // Nothing of a launch that fails.
+    EXPECT_EQ(launch(loadBody("trap;", 0), 1, 32, 0), CUDA_ERROR_LAUNCH_FAILED);
+    expected += apart + together;
+  }
+  std::ifstream file(path);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), expected);
+  std::filesystem::remove(path);
+}
+
+TEST_F(Driver, CountsOnlyIntoFiles) {
+  Environment counts("KERF_EMULATOR_COUNTS", "/nowhere/counts");
+  EXPECT_DEATH(cu.reset(), "kerf-emulator: KERF_EMULATOR_COUNTS must name a file that can be written, got "
+                           "'/nowhere/counts': No such file or directory");
 }
 
 } // namespace
