@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <dlfcn.h>
 
 using namespace kerf::cuda;
 
@@ -75,6 +76,16 @@ GpuImage::GpuImage(const std::string &ptx) {
 GpuImage::~GpuImage() {
   if (state)
     driver().cuModuleUnload(state->module);
+}
+
+void setEmulatorSeed(uint64_t seed) {
+  const char *file = std::getenv("KERF_CUDA_DRIVER");
+  // The driver stays loaded.
+  static void *const library = (driver(), dlopen(file ? file : KERF_EMULATOR, RTLD_NOW | RTLD_NOLOAD));
+  static const auto set =
+      library ? reinterpret_cast<void (*)(uint64_t)>(dlsym(library, "kerf_emulator_set_seed")) : nullptr;
+  if (set)
+    set(seed);
 }
 
 std::pair<int, std::string> gpuDevice() {

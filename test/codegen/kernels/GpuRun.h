@@ -41,6 +41,9 @@ private:
   std::unique_ptr<State> state;
 };
 
+/// Lets the emulator draw its order of warps, blocks and copies from a seed; without effect on other drivers.
+void setEmulatorSeed(uint64_t seed);
+
 /// 10 * major + minor compute capability of the device, and its name.
 std::pair<int, std::string> gpuDevice();
 
