@@ -35,7 +35,8 @@ Class classify(std::string_view mnemonic) {
   if (is("ldmatrix"))
     return Class::Shared;
   if (is("cp"))
-    return Class::AsyncCopy;
+    return mnemonic.find("group") == mnemonic.npos && mnemonic.find("wait") == mnemonic.npos ? Class::AsyncCopy
+                                                                                             : Class::Control;
   if (is("atom", "red"))
     return Class::Atomic;
   if (is("prefetch", "prefetchu"))

@@ -337,10 +337,10 @@ TEST_F(Driver, CountsByClass) {
                     atomic = "red.global.add.u32 [%d1+1536], 1;\n";
   // Of three blocks; those without an atomic run apart, on as many of the host's threads as there are.
   const std::string apart = "test blocks=3 threads=96 instructions=234 mma=9 global_loads=3 global_stores=9 shared=18 "
-                            "async_copies=18 atomics=0 integer=66 float=18 exchange=9 control=36 moves=48 other=0\n",
+                            "async_copies=9 atomics=0 integer=66 float=18 exchange=9 control=45 moves=48 other=0\n",
                     together =
                         "test blocks=3 threads=96 instructions=243 mma=9 global_loads=3 global_stores=9 shared=18 "
-                        "async_copies=18 atomics=9 integer=66 float=18 exchange=9 control=36 moves=48 other=0\n";
+                        "async_copies=9 atomics=9 integer=66 float=18 exchange=9 control=45 moves=48 other=0\n";
   const std::string path = testing::TempDir() + "kerf-counts." + std::to_string(getpid());
   Environment counts("KERF_EMULATOR_COUNTS", path.c_str());
   std::string expected;
