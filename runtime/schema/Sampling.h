@@ -9,9 +9,8 @@
 ///    is not below 2^38. q = u cut to an integer, i = q / 2^32, f = q mod 2^32. h = 2^32 (1 - 2^(-f / 2^32)), by
 ///    kSampleSeries. With b = ceil(log2 vocabulary) the weight is ((2^32 - h) 2^30) >> (i + b), 0 where that shifts by
 ///    63 or more: e^((logit - most) / temperature) times 2^(62 - b), within 2^-29 of its value. No sum passes 2^62.
-/// 2. The kept. Candidates are ordered by falling logit, then by rising id. The first top_k are kept (0: all); of
-/// these,
-///    where 0 < top_p < 1, the fewest first ones whose weights reach ceil(top_p * the weights of all of these), the
+/// 2. The kept. Candidates are ordered by falling logit, then by rising id. The first top_k are kept (0: all); where
+///    0 < top_p < 1, of these the fewest first ones whose weights reach ceil(top_p * the weights of all of these), the
 ///    product in f64, at least 1.
 /// 3. The draw. Of the kept in the order of ids, the first where the sum of weights up to and with it passes
 ///    (random * the sum of all) / 2^64.

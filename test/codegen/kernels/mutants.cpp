@@ -142,31 +142,36 @@ void judge(Case &c, int seeds, Score &score) {
   }
 }
 
-/// Two sequences of 700 and 90 keys; a row of each, or their last 70 and 20.
-Case attention(const AttentionSpec &spec, bool several) {
+/// Two sequences of `keys` and 90 keys; 64 and 26 rows of them, or the last row of each in turn, `rows` in all.
+Case attention(const AttentionSpec &spec, bool several, int32_t rows = 2, int32_t keys = 700) {
   const std::string name = std::string(several ? "attention of several rows" : "attention of one row") +
                            ", head size " + std::to_string(spec.headDim) + ", " + nameOf(spec.cache);
-  Case c(name, spec, {2});
+  Case c(name, spec, {rows});
   const int32_t behind = spec.behind ? 300 : KERF_UNBOUNDED;
   auto first = [&](int32_t position) { return spec.behind ? std::max(0, position + 1 - behind) : 0; };
   std::vector<kerf_work_item> items;
   if (several)
-    items = {{0, 64, 0, 630, first(630), 694, behind, 0}, {64, 26, 1, 64, first(64), 90, behind, 0}};
+    items = {{0, 64, 0, keys - 70, first(keys - 70), keys - 6, behind, 0}, {64, 26, 1, 64, first(64), 90, behind, 0}};
   else
-    items = {{0, 1, 0, 699, first(699), 700, behind, 0}, {1, 1, 1, 89, first(89), 90, behind, 0}};
-  std::vector<int32_t> pages(44 + 6);
+    for (int32_t row = 0; row < rows; ++row) {
+      const int32_t position = row % 2 ? 89 : keys - 1;
+      items.push_back({row, 1, row % 2, position, first(position), position + 1, behind, 0});
+    }
+  const int32_t firstPages = (keys + 15) / 16;
+  std::vector<int32_t> pages(firstPages + 6);
   std::iota(pages.begin(), pages.end(), 0);
   const kerf::nvptx::CacheLayout layout{2, spec.headDim, 16, spec.cache};
-  c.tensor(spec.queries, 90 * 4 * spec.headDim)
+  const size_t stepRows = several ? 90 : size_t(rows);
+  c.tensor(spec.queries, stepRows * 4 * spec.headDim)
       .bytes(items.data(), items.size() * sizeof items[0])
-      .integers({0, 44, 50});
+      .integers({0, firstPages, firstPages + 6});
   c.integers(pages).tensor(spec.cache, pages.size() * layout.pageBytes() / bytesOf(spec.cache));
-  c.tensor(spec.output, 90 * 4 * spec.headDim);
+  c.tensor(spec.output, stepRows * 4 * spec.headDim);
   if (spec.logSumExp)
-    c.tensor(f32, 90 * 4);
+    c.tensor(f32, stepRows * 4);
   const kerf::LinearForm form = kerf::nvptx::scratchOf(spec);
   c.when = several ? KERF_GPU_SEVERAL_ROWS : KERF_GPU_SINGLE_ROWS;
-  c.scratch = form.coefficient[KERF_EXTENT_WORK_ITEMS] * 2 + form.coefficient[KERF_EXTENT_ONE];
+  c.scratch = form.coefficient[KERF_EXTENT_WORK_ITEMS] * rows + form.coefficient[KERF_EXTENT_ONE];
   return c;
 }
 
@@ -206,6 +211,11 @@ int main(int argc, char **argv) {
       Case c = attention({4, 2, headDim, 16, bf16, bf16, bf16, 0.125}, several);
       judge(c, seeds, score);
     }
+  // So many rows that a block takes several pieces, or all, in turn.
+  for (int32_t rows : {40, 140}) {
+    Case c = attention({4, 2, 64, 16, bf16, bf16, bf16, 0.125}, /*several=*/false, rows, /*keys=*/1400);
+    judge(c, seeds, score);
+  }
   for (bool several : {false, true}) {
     Case c = attention({4, 2, 128, 16, f16, f16, f16, 0.125, /*logSumExp=*/true, /*behind=*/true}, several);
     judge(c, seeds, score);
