@@ -15,7 +15,7 @@ config.test_exec_root = os.path.join(config.kerf_build, "test")
 
 # FileCheck, not, split-file and the like.
 config.environment["PATH"] = os.pathsep.join([config.llvm_tools, config.environment.get("PATH", "")])
-for name in ["ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"]:
+for name in ["ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "KERF_CUDA_DRIVER"]:
     if name in os.environ:
         config.environment[name] = os.environ[name]
 

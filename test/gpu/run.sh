@@ -22,7 +22,7 @@ command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version -
 
 if wants runtime; then
   for program in bin/RuntimePtx*Tests; do
-    KERF_TEST_DRIVER=${KERF_CUDA_DRIVER:-libcuda.so.1} KERF_TEST_PTX=fake_kernels.ptx timeout 300 "$program" --gtest_brief=1
+    KERF_CUDA_DRIVER=${KERF_CUDA_DRIVER:-libcuda.so.1} KERF_TEST_PTX=fake_kernels.ptx timeout 300 "$program" --gtest_brief=1
     report "runtime $(basename "$program")" $?
   done
 fi

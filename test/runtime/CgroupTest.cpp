@@ -95,7 +95,7 @@ TEST_F(CgroupTest, BeforeThePlan) {
         kerf_context_plan(context, &large, nullptr, &error) != KERF_OUT_OF_MEMORY)
       return 4;
     const std::string message = error.message;
-    if (message.find("the plan needs 7") == std::string::npos ||
+    if (message.find("the plan needs 8") == std::string::npos ||
         message.find("but the system has only 4") == std::string::npos)
       return std::fprintf(stderr, "%s\n", error.message), 5;
     kerf_context_close(context);

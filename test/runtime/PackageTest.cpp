@@ -140,7 +140,8 @@ TEST_F(PackageTest, File) {
 }
 
 TEST_F(PackageTest, Manifest) {
-  refused([](FakePackage &p) { p.manifest.schema_major = 2; }, "schema version must be 1.x, got 2.1; use a newer");
+  refused([](FakePackage &p) { p.manifest.schema_major = 2; },
+          "schema version must be 1.x, got 2." + std::to_string(schema::kSchemaMinor) + "; use a newer");
   refused([](FakePackage &p) { p.manifest.schema_major = 0; }, "compile the model again");
   refused([](FakePackage &p) { p.manifest.build_id.pop_back(); }, "build id must be 32 bytes, got 31");
   refused([](FakePackage &p) { p.manifest.model_name = "../etc/x"; }, "model name must be");

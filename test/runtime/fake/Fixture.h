@@ -1,6 +1,6 @@
 /// What the runtime's tests share: a temporary folder, an open fake model, contexts and short forms of calls. Programs
 /// that are compiled with KERF_TEST_ON_GPU=1 run the model on the fake driver, with 2 on a driver that runs PTX: the
-/// emulator, or the one that KERF_TEST_DRIVER names.
+/// emulator, or the one that KERF_CUDA_DRIVER names.
 #ifndef KERF_TEST_RUNTIME_FAKE_FIXTURE_H
 #define KERF_TEST_RUNTIME_FAKE_FIXTURE_H
 
@@ -34,7 +34,7 @@ inline const kerf_library &testLibrary() {
 /// The driver for it; NULL on a CPU.
 inline const char *testDriver() {
 #if KERF_TEST_ON_GPU == 2
-  const char *named = std::getenv("KERF_TEST_DRIVER");
+  const char *named = std::getenv("KERF_CUDA_DRIVER");
   return named ? named : KERF_EMULATOR;
 #else
   return kOnGpu ? KERF_FAKE_DRIVER : nullptr;
