@@ -168,8 +168,14 @@ private:
     checked(kerf_context_step(context, &step, &error));
     const uint32_t rows = kerf_context_logit_rows(context);
     must(!kerf_context_logits(context, rows), "there is no row past the last");
-    if (rows)
-      must(kerf_context_logits(context, rows - 1)[test::kVocabulary - 1] < 1e30f, "the last row is filled in");
+    if (rows) {
+      // Of the last row there are logits or the token that was drawn from them.
+      const float *logits = kerf_context_logits(context, rows - 1);
+      const int32_t token = kerf_context_token(context, rows - 1);
+      must(logits ? logits[test::kVocabulary - 1] < 1e30f && token == -1
+                  : token >= 0 && token < int32_t(test::kVocabulary),
+           "the last row is filled in");
+    }
     if (step.struct_size != sizeof step)
       return;
     for (size_t i = 0; i < entries.size(); ++i)
