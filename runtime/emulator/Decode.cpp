@@ -88,17 +88,18 @@ private:
     return found->second;
   }
 
-  int32_t newUnits(unsigned count) {
+  /// Units of a register of that many bytes.
+  int32_t newUnits(unsigned bytes) {
     int32_t unit = static_cast<int32_t>(sizes_.size());
-    sizes_.push_back(static_cast<uint8_t>(count));
-    sizes_.resize(sizes_.size() + count - 1);
+    sizes_.push_back(static_cast<uint8_t>(bytes));
+    sizes_.resize(sizes_.size() + (bytes == 8));
     return unit;
   }
 
   int32_t unitOf(int reg) {
     if (units_[reg] < 0)
-      units_[reg] = source_.registers[reg] == 0 ? static_cast<int32_t>(kernel_.predicates++)
-                                                : newUnits(source_.registers[reg] == 8 ? 2 : 1);
+      units_[reg] =
+          source_.registers[reg] == 0 ? static_cast<int32_t>(kernel_.predicates++) : newUnits(source_.registers[reg]);
     return units_[reg];
   }
 
@@ -119,7 +120,7 @@ private:
   int32_t special(std::string_view name, unsigned bytes) {
     auto [at, isNew] = specials_.try_emplace(std::string(name) + (bytes == 8 ? "/8" : bytes == 2 ? "/2" : ""), 0);
     if (isNew) {
-      at->second = newUnits(bytes == 8 ? 2 : 1);
+      at->second = newUnits(bytes);
       kernel_.specials.push_back({at->first, at->second});
     }
     return at->second;
@@ -150,7 +151,7 @@ private:
     if (o.kind == PtxOperand::Sink && written) {
       out.registerBytes = static_cast<uint8_t>(bytes ? bytes : 8);
       if (sink_ < 0)
-        sink_ = newUnits(2);
+        sink_ = newUnits(8);
       return sink_;
     }
     if (written)

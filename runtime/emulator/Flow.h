@@ -26,7 +26,7 @@ struct RegisterUse {
 
 /// Lets registers that never live at the same time share units, so that a warp's registers stay in the cache ("Linear
 /// Scan Register Allocation"). A register that a path reads without a write before keeps its units from the kernel's
-/// beginning, so they are undefined there. `sizes`: units of each register by its first unit, 0 between; `fixed`:
+/// beginning, so they are undefined there. `sizes`: bytes of each register by its first unit, 0 between; `fixed`:
 /// registers that live throughout. Operands and the kernel's specials, units and register estimate are rewritten.
 void shareUnits(Kernel &kernel, const std::vector<Block> &blocks, const std::vector<RegisterUse> &uses,
                 const std::vector<uint8_t> &sizes, const std::vector<int32_t> &fixed);

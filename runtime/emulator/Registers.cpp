@@ -94,25 +94,26 @@ void shareUnits(Kernel &kernel, const std::vector<Block> &blocks, const std::vec
   std::vector<int32_t> place(count, 0);
   // When each unit is free again: after the last instruction of who has it.
   std::vector<uint32_t> freeAfter;
-  // What each unit is for good: a register of one unit, or the first or second of two. Lanes lie elsewhere in the two
-  // sizes, so that where ways part, a lane ahead would write over what another lane has still to read.
-  enum Part : uint8_t { Single, First, Second };
-  std::vector<Part> parts;
+  // What each unit is for good: a register of 2, of 4, or the first or second half of one of 8 bytes. Lanes lie
+  // elsewhere in each size, so that where ways part, a lane ahead would write over what another lane has still to read.
+  constexpr uint8_t First = 8, Second = 9;
+  std::vector<uint8_t> parts;
   for (const Interval &interval : order) {
-    unsigned size = sizes[interval.reg], unit = 0;
-    auto isFree = [&](unsigned at, Part part) {
+    const uint8_t size = sizes[interval.reg];
+    const unsigned units = size == First ? 2 : 1;
+    unsigned unit = 0;
+    auto isFree = [&](unsigned at, uint8_t part) {
       return at >= freeAfter.size() || (parts[at] == part && freeAfter[at] < interval.first);
     };
-    auto fits = [&] { return size == 1 ? isFree(unit, Single) : isFree(unit, First) && isFree(unit + 1, Second); };
-    while (!fits())
+    while (!isFree(unit, size) || (units == 2 && !isFree(unit + 1, Second)))
       ++unit;
-    if (freeAfter.size() < unit + size) {
-      freeAfter.resize(unit + size);
-      parts.resize(unit + size);
+    if (freeAfter.size() < unit + units) {
+      freeAfter.resize(unit + units);
+      parts.resize(unit + units);
     }
-    for (unsigned i = 0; i < size; ++i) {
+    for (unsigned i = 0; i < units; ++i) {
       freeAfter[unit + i] = interval.last;
-      parts[unit + i] = size == 1 ? Single : i ? Second : First;
+      parts[unit + i] = static_cast<uint8_t>(size + i);
     }
     place[interval.reg] = static_cast<int32_t>(unit);
   }

@@ -363,12 +363,16 @@ TEST_F(Instructions, Branches) {
 
 // Lanes that took one way write registers of another size than those that lanes on the other way have still to read.
 TEST_F(Instructions, RegistersWhereWaysPart) {
-  std::string text = "and.b32 %r4, %r40, 3;\nsetp.eq.u32 %p1, %r4, 0;\n@%p1 bra AHEAD;\nshl.b32 %r0, %r1, 1;\n"
-                     "bra.uni MEET;\nAHEAD:\nshl.b32 %r0, %r1, 1;\n";
-  for (const char *other : {"%d1", "%d2", "%d3", "%d4"})
-    text += std::string("cvt.u64.u32 ") + other + ", %r0;\n";
-  text += "add.u64 %d1, %d1, %d2;\nadd.u64 %d1, %d1, %d3;\nadd.u64 %d1, %d1, %d4;\nMEET:\n";
-  unary<u32, u32>(text, [](u32 x) { return x << 1; });
+  for (auto [letter, type] : {std::pair('d', "u64"), {'h', "u16"}}) {
+    std::string text = "and.b32 %r4, %r40, 3;\nsetp.eq.u32 %p1, %r4, 0;\n@%p1 bra AHEAD;\nshl.b32 %r0, %r1, 1;\n"
+                       "bra.uni MEET;\nAHEAD:\nshl.b32 %r0, %r1, 1;\n";
+    auto reg = [&](int number) { return std::string("%") + letter + std::to_string(number); };
+    for (int other = 1; other <= 4; ++other)
+      text += std::string("cvt.") + type + ".u32 " + reg(other) + ", %r0;\n";
+    for (int other = 2; other <= 4; ++other)
+      text += std::string("add.") + type + " " + reg(1) + ", " + reg(1) + ", " + reg(other) + ";\n";
+    unary<u32, u32>(text + "MEET:\n", [](u32 x) { return x << 1; });
+  }
 }
 
 TEST_F(Instructions, VectorsAndShortElements) {
