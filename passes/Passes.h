@@ -17,6 +17,8 @@ namespace kerf {
 /// What the optimize phase may do.
 struct OptimizePhaseOptions : mlir::PassPipelineOptions<OptimizePhaseOptions> {
   Option<bool> fuse{*this, "fuse", llvm::cl::desc("Fuse projections, gating and residual sums"), llvm::cl::init(true)};
+  Option<bool> fuseAppend{*this, "fuse-append", llvm::cl::desc("Fuse appends into projections too, for GPUs"),
+                          llvm::cl::init(false)};
 };
 
 /// Graph to graph: from what `kerf-import` writes to the graph that is compiled.

@@ -20,15 +20,18 @@ def FuseProjections : Pass<"kerf-fuse-projections", "::mlir::ModuleOp"> {
 }
 
 def FuseEpilogues : InterfacePass<"kerf-fuse-epilogues", "::mlir::FunctionOpInterface"> {
-  let summary = "Fold activations, gating and residual sums into the linears that feed them";
+  let summary = "Fold activations, gating, residual sums and appends into the linears that feed them";
   let description = [{
     `kerf.gate` of two linears of one input becomes `kerf.gated_linear`; `kerf.activation` of a linear becomes the
-    linear's activation and `kerf.add` of a linear its residual operand. The sums in between are no longer rounded or
-    stored.
+    linear's activation and `kerf.add` of a linear its residual operand. With `append`, a `kerf.rope_append` of a linear
+    becomes `kerf.linear_rope_append`, for targets that have a kernel for it: GPUs. The sums in between are no longer
+    rounded or stored.
 
     - Needs: tensors, before memory planning.
-    - Leaves: linears with other readers; linears that already have a residual; gates of activated linears.
+    - Leaves: linears with other readers; linears that already have a residual; gates of activated linears; appends
+      with head norms.
   }];
+  let options = [Option<"append", "append", "bool", "false", "Fold rotations and appends">];
   let dependentDialects = ["::kerf::KerfDialect"];
 }
 

@@ -11,7 +11,7 @@ void kerf::buildOptimizePhase(OpPassManager &pm, const OptimizePhaseOptions &opt
   if (options.fuse) {
     // Projections first: they start from attention, and their linears never end in a residual sum.
     pm.addPass(createFuseProjections());
-    pm.nest<func::FuncOp>().addPass(createFuseEpilogues());
+    pm.nest<func::FuncOp>().addPass(createFuseEpilogues({.append = options.fuseAppend}));
   }
   pm.addPass(createCanonicalizerPass());
   // After the canonicalizer, which leaves equal constants and destinations behind.

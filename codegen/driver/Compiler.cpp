@@ -103,6 +103,7 @@ LogicalResult Compiler::run() {
          return runPasses(Phase::Optimize, [&](PassManager &pm) {
            OptimizePhaseOptions optimize;
            optimize.fuse = options.fuse;
+           optimize.fuseAppend = isGpu();
            buildOptimizePhase(pm, optimize);
          });
        }},

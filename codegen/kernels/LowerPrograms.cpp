@@ -103,16 +103,17 @@ private:
     if (isa<func::ReturnOp, ExtentOp, BatchFieldOp, WorkListOp, GetWeightOp, SlotOp, ResultOp>(op))
       return success();
     Launch launch = selectKernel(op, workLists);
-    if (launch.key.empty())
-      return op->emitOpError("has no kernel; lower it to ops that have one before this pass");
+    const std::optional<LinearForm> needed = launch.key.empty() ? std::nullopt : scratch(launch.spec);
+    if (!needed)
+      return op->emitOpError("has no kernel for this target; lower it to ops that have one before this pass");
     if (Value value = launch.unplanned)
       return op->emitOpError("operands must be slots, results, weights, work lists or arrays of the step, got ")
              << value << "; run kerf-plan-memory first";
     Cost cost = cast<CostOpInterface>(op).getCost();
-    if (const LinearForm bytes = scratch(launch.spec); bytes.coefficient != LinearForm().coefficient) {
+    if (needed->coefficient != LinearForm().coefficient) {
       launch.operands.push_back(SlotRefAttr::get(builder.getContext(), scratchSlot));
       for (unsigned e = 0; e < KERF_EXTENT_KNOWN; ++e)
-        scratchSize.coefficient[e] = std::max(scratchSize.coefficient[e], bytes.coefficient[e]);
+        scratchSize.coefficient[e] = std::max(scratchSize.coefficient[e], needed->coefficient[e]);
     }
     kernels.insert({builder.getStringAttr(launch.key), launch.spec});
     DispatchOp::create(builder, op->getLoc(), launch.key, builder.getArrayAttr(launch.operands), launch.rows,

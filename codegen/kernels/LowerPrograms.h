@@ -14,8 +14,8 @@ namespace kerf::kernels {
 using KernelTable = llvm::MapVector<mlir::StringAttr, Spec>;
 
 /// Memory that a kernel needs for itself while it runs, beside its operands: a slot that becomes its last operand.
-/// All launches of a program share it. A form of zeros: none.
-using ScratchOf = llvm::function_ref<LinearForm(const Spec &)>;
+/// All launches of a program share it. A form of zeros: none. Nothing: the target has no such kernel.
+using ScratchOf = llvm::function_ref<std::optional<LinearForm>(const Spec &)>;
 
 /// Turns each planned program of the module into a kerf.program, and collects its kernels. Fails with a diagnostic on
 /// an op that has no kernel and on operands that are no memory.

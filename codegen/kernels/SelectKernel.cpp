@@ -120,12 +120,11 @@ public:
   Selector(MLIRContext *context, SmallVectorImpl<Attribute> &workLists) : operands(context, workLists) {}
 
   Launch select(Operation *op) {
-    Launch launch =
-        llvm::TypeSwitch<Operation *, Launch>(op)
-            .Case<LinearOp, GatedLinearOp, RmsNormOp, LayerNormOp, ActivationOp, GateOp, AddOp, EmbedOp, SelectOp,
-                  PoolOp, RopeTableOp, RopeOp, KvAppendOp, RopeAppendOp, AttentionOp, AttentionMergeOp>(
-                [&](auto op) { return make(op); })
-            .Default([](Operation *) { return Launch{{}, LinearSpec{}}; });
+    Launch launch = llvm::TypeSwitch<Operation *, Launch>(op)
+                        .Case<LinearOp, GatedLinearOp, RmsNormOp, LayerNormOp, ActivationOp, GateOp, AddOp, EmbedOp,
+                              SelectOp, PoolOp, RopeTableOp, RopeOp, KvAppendOp, RopeAppendOp, LinearRopeAppendOp,
+                              AttentionOp, AttentionMergeOp>([&](auto op) { return make(op); })
+                        .Default([](Operation *) { return Launch{{}, LinearSpec{}}; });
     launch.operands = operands.list;
     launch.unplanned = operands.unplanned;
     if (!launch.key.empty())
@@ -282,6 +281,28 @@ private:
     operands.optional(op.getQueryScale()).optional(op.getKeyScale()).tensor(op.getInit());
     return {llvm::formatv("rope_append_{0}_{1}_q{2}_{3}{4}{5}", name(spec.input), name(spec.output), spec.queryHeads,
                           spellGroup(group), spec.rope ? "" : "_plain", spec.norm ? "_norm" + spell(spec.eps) : ""),
+            spec};
+  }
+
+  Launch make(LinearRopeAppendOp op) {
+    KvGroupOp group = lookupKvGroup(op, op.getGroupAttr());
+    LinearRopeAppendSpec spec{columnsOf(op.getInput()),
+                              columnsOf(op.getInit()) / group.getHeadDim(),
+                              group.getHeads(),
+                              group.getHeadDim(),
+                              group.getPageSize(),
+                              toElement(op.getInput().getType()),
+                              toElement(op.getWeight().getType()),
+                              toElement(group.getElement()),
+                              toElement(op.getInit().getType()),
+                              !!op.getBias(),
+                              !!op.getTable()};
+    operands.tensor(op.getInput()).tensor(op.getWeight()).optional(op.getBias());
+    operands.step(StepField::Slots, op.getGroupAttr()).cache(op.getGroupAttr(), op.getPlane());
+    operands.optional(op.getTable()).tensor(op.getInit());
+    return {llvm::formatv("linear_rope_append_{0}_{1}_{2}_k{3}_q{4}_{5}{6}{7}", name(spec.input), name(spec.weight),
+                          name(spec.output), spec.k, spec.queryHeads, spellGroup(group), spec.bias ? "_bias" : "",
+                          spec.rope ? "" : "_plain"),
             spec};
   }
 

@@ -212,6 +212,22 @@ struct RopeAppendSpec {
   double eps = 0;
 };
 
+/// The sums of LinearSpec, [queries | keys | values], go on as the rows of RopeAppendSpec without norms, in f32.
+///
+/// Operands: input [T][k], weight [(queryHeads + 2 kvHeads) * headDim][k], [bias: f32], slots, cache,
+/// [table (f32[T][headDim])], output [T][queryHeads * headDim].
+struct LinearRopeAppendSpec {
+  /// Elements of a row of the input; the rest as in RopeAppendSpec.
+  int64_t k, queryHeads, kvHeads, headDim, pageSize;
+  /// Element types.
+  Element input, weight, cache, output;
+  /// Has a bias; has a table.
+  bool bias = false, rope = true;
+
+  /// Columns of the product.
+  int64_t n() const { return (queryHeads + 2 * kvHeads) * headDim; }
+};
+
 /// output = softmax(scale * query · key) · value over the keys that a row sees; see kerf_work_item. A row that sees
 /// none gives 0 and a log-sum-exp of -infinity. Query head h reads key head h / (queryHeads / kvHeads).
 ///
@@ -255,7 +271,7 @@ struct SampleSpec {
 /// Any of those that ops become.
 using Spec = std::variant<LinearSpec, GatedLinearSpec, RmsNormSpec, LayerNormSpec, ActivationSpec, GateSpec, AddSpec,
                           EmbedSpec, SelectSpec, PoolSpec, RopeTableSpec, RopeSpec, KvAppendSpec, RopeAppendSpec,
-                          AttentionSpec, AttentionMergeSpec>;
+                          LinearRopeAppendSpec, AttentionSpec, AttentionMergeSpec>;
 
 } // namespace kerf::kernels
 

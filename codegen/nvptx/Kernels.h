@@ -73,6 +73,8 @@ Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm:
                     const KvAppendSpec &spec);
 Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm::StringRef name,
                     const RopeAppendSpec &spec);
+Launches emitKernel(mlir::gpu::GPUModuleOp module, const Variant &variant, llvm::StringRef name,
+                    const LinearRopeAppendSpec &spec);
 /// Scores, totals and sums are f32; weights are rounded to the cache's element before they multiply values where that
 /// is on tensor cores (16-bit caches, head sizes of a multiple of 16 up to 256), and queries to it before they multiply
 /// keys. A row's bits depend on its own sequence and position and, unless the variant is invariant, on whether its item

@@ -2,6 +2,7 @@
 #include "codegen/nvptx/Product.h"
 
 #include "codegen/kernels/Functions.h"
+#include "codegen/nvptx/Heads.h"
 #include "codegen/nvptx/Rows.h"
 
 using namespace kerf;
@@ -20,13 +21,34 @@ ProductSpec::ProductSpec(const GatedLinearSpec &spec)
     : k(spec.k), n(spec.n), input(spec.input), weight(spec.weight), output(spec.output), gated(true), bias(spec.bias),
       activation(spec.activation) {}
 
+ProductSpec::ProductSpec(const LinearRopeAppendSpec &spec)
+    : k(spec.k), n(spec.n()), input(spec.input), weight(spec.weight), output(spec.output), bias(spec.bias),
+      heads(spec) {}
+
 llvm::SmallVector<OperandInfo> ProductSpec::operands() const {
   llvm::SmallVector<OperandInfo> operands(1 + matrices() + bias * matrices());
+  if (heads) {
+    operands.append({{}, {.written = true}});
+    operands.append(heads->rope, {});
+  }
   // The output may be the residual's memory.
   if (residual)
     operands.push_back({.noalias = false});
   operands.push_back({.written = true, .noalias = !residual});
   return operands;
+}
+
+Value ProductSpec::headColumn(KernelBuilder &kernel, Value output) const {
+  return kernel.add(kernel.mul(kernel.div(output, half()), 2 * half()), kernel.rem(output, half()));
+}
+
+Value ProductSpec::weightRow(KernelBuilder &kernel, Value output, Value part) const {
+  Value matrix = kernel.operand(1), row = output;
+  if (heads)
+    row = kernel.add(headColumn(kernel, output), kernel.mul(part, half()));
+  if (gated)
+    matrix = kernel.select(kernel.less(part, kernel.i32(1)), matrix, kernel.operand(2));
+  return kernel.atIndex(matrix, row, k * bytesOf(weight));
 }
 
 Value Epilogue::biasOf(unsigned matrix, Value column, unsigned lanes) {
@@ -35,6 +57,8 @@ Value Epilogue::biasOf(unsigned matrix, Value column, unsigned lanes) {
 }
 
 void Epilogue::store(Value row, Value column, llvm::ArrayRef<Value> sums) {
+  if (spec.heads)
+    return storeHeads(row, column, sums);
   auto vector = mlir::dyn_cast<mlir::VectorType>(sums[0].getType());
   const unsigned lanes = vector ? vector.getNumElements() : 1;
   KernelBuilder::Values values(sums);
@@ -51,6 +75,38 @@ void Epilogue::store(Value row, Value column, llvm::ArrayRef<Value> sums) {
                                        elementAt(kernel, kernel.operand(last - 1), row, spec.n, column, *spec.residual),
                                        lanes));
   kernel.storeF32(spec.output, result, elementAt(kernel, kernel.operand(last), row, spec.n, column, spec.output));
+}
+
+void Epilogue::storeHeads(Value row, Value output, llvm::ArrayRef<Value> sums) {
+  const LinearRopeAppendSpec &heads = *spec.heads;
+  const unsigned slots = 2 + heads.bias, last = slots + 2 + heads.rope;
+  const HeadSplit split{.queryHeads = heads.queryHeads,
+                        .layout = {heads.kvHeads, heads.headDim, heads.pageSize, heads.cache},
+                        .output = heads.output,
+                        .cache = kernel.operand(slots + 1),
+                        .queries = kernel.operand(last),
+                        .table = heads.rope ? kernel.operand(slots + 2) : Value()};
+  Value head = kernel.div(output, spec.half()), d = kernel.rem(output, spec.half());
+  Halves x = {sums[0], sums[1]};
+  if (heads.bias) {
+    auto vector = mlir::dyn_cast<mlir::VectorType>(x.low.getType());
+    const unsigned lanes = vector ? vector.getNumElements() : 1;
+    Value column = spec.headColumn(kernel, output);
+    x = {kernel.add(x.low, biasOf(0, column, lanes)),
+         kernel.add(x.high, biasOf(0, kernel.add(column, spec.half()), lanes))};
+  }
+  // Values are not rotated.
+  if (heads.rope) {
+    auto turned = kernel.ifElse(
+        split.isValue(kernel, head), {x.low.getType(), x.high.getType()},
+        [&] { return KernelBuilder::Values{x.low, x.high}; },
+        [&] {
+          const Halves rotated = split.rotated(kernel, row, d, x);
+          return KernelBuilder::Values{rotated.low, rotated.high};
+        });
+    x = {turned[0], turned[1]};
+  }
+  split.store(kernel, row, loadSlot(kernel, kernel.operand(slots), row), head, d, x);
 }
 
 static Launches emitProduct(GPUModuleOp module, const Variant &variant, llvm::StringRef name, const ProductSpec &spec) {
@@ -82,5 +138,9 @@ Launches kerf::nvptx::emitKernel(GPUModuleOp module, const Variant &variant, llv
 }
 Launches kerf::nvptx::emitKernel(GPUModuleOp module, const Variant &variant, llvm::StringRef name,
                                  const GatedLinearSpec &spec) {
+  return emitProduct(module, variant, name, spec);
+}
+Launches kerf::nvptx::emitKernel(GPUModuleOp module, const Variant &variant, llvm::StringRef name,
+                                 const LinearRopeAppendSpec &spec) {
   return emitProduct(module, variant, name, spec);
 }

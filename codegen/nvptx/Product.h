@@ -6,37 +6,56 @@
 
 namespace kerf::nvptx {
 
-/// A linear or gated linear: sums of products with one matrix or two, and what becomes of them.
+/// A linear, by itself, gated or with what splits its rows into heads: sums of products, and what becomes of them.
+///
+/// An output takes one sum or, of its two parts, two: gate and up, or the same feature of both halves of a head.
 struct ProductSpec {
   ProductSpec(const LinearSpec &spec);
   ProductSpec(const GatedLinearSpec &spec);
+  ProductSpec(const LinearRopeAppendSpec &spec);
 
   /// Whether it runs on tensor cores.
   bool onTensorCores() const { return input == weight && input != Element::F32 && k % 8 == 0; }
-  /// Matrices: 1, or 2 for gate and up.
-  unsigned matrices() const { return gated ? 2 : 1; }
+  /// Sums of an output: 1 or 2.
+  unsigned parts() const { return gated || heads ? 2 : 1; }
+  /// Outputs of a row.
+  int64_t outputs() const { return heads ? n / 2 : n; }
   /// The operands of its functions.
   llvm::SmallVector<OperandInfo> operands() const;
+  /// Address of the row of weights whose products are part `part` (i32) of output `output` (i32).
+  mlir::Value weightRow(KernelBuilder &kernel, mlir::Value output, mlir::Value part) const;
 
   int64_t k, n;
   Element input, weight, output;
   bool gated = false, bias = false;
   std::optional<Element> residual;
   std::optional<kernels::Activation> activation;
+  std::optional<LinearRopeAppendSpec> heads;
+
+private:
+  friend class Epilogue;
+  /// Weights, each with a bias if there are biases.
+  unsigned matrices() const { return gated ? 2 : 1; }
+  /// Half a head, and the column of its first half that is part of `output`.
+  int64_t half() const { return heads->headDim / 2; }
+  mlir::Value headColumn(KernelBuilder &kernel, mlir::Value output) const;
 };
 
-/// Turns sums into outputs: bias, activation and gate, residual, one rounding, in this order.
+/// Turns sums into outputs: bias, activation and gate, residual, or bias, rotation and append; one rounding, in this
+/// order.
 class Epilogue {
 public:
   Epilogue(KernelBuilder &kernel, const ProductSpec &spec) : kernel(kernel), spec(spec) {}
 
-  /// Columns that may be stored together: 2 where pairs are aligned.
-  unsigned lanes() const { return spec.n % 2 == 0 ? 2 : 1; }
-  /// Stores the output of columns (i32) from `column` on, which lie inside; `sums` has a value (a scalar, or a vector
-  /// of lanes()) for each matrix.
-  void store(mlir::Value row, mlir::Value column, llvm::ArrayRef<mlir::Value> sums);
+  /// Outputs that may be stored together: 2 where pairs are aligned.
+  unsigned lanes() const { return (spec.heads ? spec.half() : spec.n) % 2 == 0 ? 2 : 1; }
+  /// Stores outputs from number `output` (i32) on, which lie inside; `sums` has a value (a scalar, or a vector of
+  /// lanes()) for each part.
+  void store(mlir::Value row, mlir::Value output, llvm::ArrayRef<mlir::Value> sums);
 
 private:
+  void storeHeads(mlir::Value row, mlir::Value output, llvm::ArrayRef<mlir::Value> sums);
+  /// Loads biases of the matrix from `column` on.
   mlir::Value biasOf(unsigned matrix, mlir::Value column, unsigned lanes);
 
   KernelBuilder &kernel;

@@ -1,5 +1,6 @@
 //===- Rope.cpp - rotary tables, rotations and what is kept of them -------===//
 #include "codegen/kernels/Functions.h"
+#include "codegen/nvptx/Heads.h"
 #include "codegen/nvptx/Rows.h"
 
 #include "llvm/Support/MathExtras.h"
@@ -8,12 +9,6 @@ using namespace kerf;
 using namespace kerf::nvptx;
 using mlir::Value;
 using mlir::gpu::GPUModuleOp;
-
-/// The rotated halves of a head: (low * cos - high * sin, high * cos + low * sin).
-static std::pair<Value, Value> rotate(KernelBuilder &kernel, Value low, Value high, Value cos, Value sin) {
-  return {kernel.sub(kernel.mul(low, cos), kernel.mul(high, sin)),
-          kernel.add(kernel.mul(high, cos), kernel.mul(low, sin))};
-}
 
 Launches kerf::nvptx::emitKernel(GPUModuleOp module, const Variant &, llvm::StringRef name, const RopeTableSpec &spec) {
   return emitElementwise(
@@ -40,24 +35,14 @@ Launches kerf::nvptx::emitKernel(GPUModuleOp module, const Variant &, llvm::Stri
                            Value output = elementAt(kernel, kernel.operand(2), row, spec.columns, low, spec.output);
                            Value table = elementAt(kernel, kernel.operand(1), row, spec.headDim, d, Element::F32);
                            auto [a, b] =
-                               rotate(kernel, kernel.loadF32(spec.input, input, lanes),
-                                      kernel.loadF32(spec.input, kernel.at(input, half * bytesOf(spec.input)), lanes),
+                               rotate(kernel,
+                                      {kernel.loadF32(spec.input, input, lanes),
+                                       kernel.loadF32(spec.input, kernel.at(input, half * bytesOf(spec.input)), lanes)},
                                       kernel.loadF32(Element::F32, table, lanes),
                                       kernel.loadF32(Element::F32, kernel.at(table, 4 * half), lanes));
                            kernel.storeF32(spec.output, a, output);
                            kernel.storeF32(spec.output, b, kernel.at(output, half * bytesOf(spec.output)));
                          });
-}
-
-/// Address of feature 0 of a slot's key in the head; `head` and `slot` are i32 of at least 0.
-static Value keyAddress(KernelBuilder &kernel, const CacheLayout &layout, Value cache, Value slot, Value head) {
-  Value page = kernel.atIndex(cache, kernel.div(slot, layout.pageSize), layout.pageBytes());
-  return elementAt(kernel, kernel.atIndex(page, head, layout.headBytes()), kernel.rem(slot, layout.pageSize),
-                   layout.headDim, kernel.i32(0), layout.element);
-}
-
-static Value loadSlot(KernelBuilder &kernel, Value slots, Value row) {
-  return kernel.load(kernel.ops().getI32Type(), kernel.atIndex(slots, row, 4), 4);
 }
 
 Launches kerf::nvptx::emitKernel(GPUModuleOp module, const Variant &, llvm::StringRef name, const KvAppendSpec &spec) {
@@ -99,11 +84,15 @@ Launches kerf::nvptx::emitKernel(GPUModuleOp module, const Variant &, llvm::Stri
   mlir::Type features = lanes == 1 ? kernel.type(Element::F32) : mlir::Type(kernel.vectorType(Element::F32, lanes));
   Value row = kernel.div(kernel.block(), blocks);
   Value head = kernel.add(kernel.mul(kernel.rem(kernel.block(), blocks), warps), kernel.warp());
-  auto headFrom = [&](int64_t first) { return kernel.less(kernel.i32(int32_t(first) - 1), head); };
+  const HeadSplit split{spec.queryHeads,
+                        layout,
+                        spec.output,
+                        kernel.operand(2),
+                        kernel.operand(operands.size() - 1),
+                        spec.rope ? kernel.operand(3) : Value()};
   // The same for all lanes of a warp, so that they meet in the sums.
   kernel.ifThen(kernel.bitAnd(kernel.less(row, kernel.rows()), kernel.less(head, kernel.i32(heads))), [&] {
     Value input = elementAt(kernel, kernel.operand(0), row, heads * headDim, kernel.mul(head, headDim), spec.input);
-    Value isKey = headFrom(spec.queryHeads), isValue = headFrom(spec.queryHeads + spec.kvHeads);
     llvm::SmallVector<Value> d, inside, low, high;
     for (int64_t piece = 0; piece < pieces; ++piece) {
       d.push_back(kernel.mul(kernel.add(kernel.lane(), 32 * piece), lanes));
@@ -130,54 +119,28 @@ Launches kerf::nvptx::emitKernel(GPUModuleOp module, const Variant &, llvm::Stri
         }
       Value mean = kernel.div(kernel.sumLanes(sum), kernel.f32(float(headDim)));
       inverse = kernel.div(kernel.f32(1), kernel.sqrt(kernel.add(mean, kernel.f32(float(spec.eps)))));
-      scale = kernel.select(isKey, kernel.operand(firstScale + 1), kernel.operand(firstScale));
+      scale = kernel.select(split.isKept(kernel, head), kernel.operand(firstScale + 1), kernel.operand(firstScale));
     }
     Value slot = loadSlot(kernel, kernel.operand(1), row);
-    for (int64_t piece = 0; piece < pieces; ++piece) {
-      Value offset = kernel.mul(d[piece], 4);
+    for (int64_t piece = 0; piece < pieces; ++piece)
       kernel.ifThen(inside[piece], [&] {
-        auto f32At = [&](Value base, bool upper) {
-          return kernel.loadF32(Element::F32, kernel.at(kernel.at(base, offset), upper ? 4 * half : 0), lanes);
-        };
         // Queries and keys, but not values, are normed and rotated.
         auto turned = kernel.ifElse(
-            isValue, {features, features}, [&] { return KernelBuilder::Values{low[piece], high[piece]}; },
+            split.isValue(kernel, head), {features, features},
+            [&] { return KernelBuilder::Values{low[piece], high[piece]}; },
             [&] {
-              std::pair<Value, Value> halves = {low[piece], high[piece]};
+              Halves halves = {low[piece], high[piece]};
               if (spec.norm) {
-                Value factor = spread(kernel, inverse, lanes);
-                halves = {kernel.mul(kernel.mul(halves.first, factor), f32At(scale, false)),
-                          kernel.mul(kernel.mul(halves.second, factor), f32At(scale, true))};
+                Value factor = spread(kernel, inverse, lanes), at = kernel.at(scale, kernel.mul(d[piece], 4));
+                halves = {kernel.mul(kernel.mul(halves.low, factor), kernel.loadF32(Element::F32, at, lanes)),
+                          kernel.mul(kernel.mul(halves.high, factor),
+                                     kernel.loadF32(Element::F32, kernel.at(at, 4 * half), lanes))};
               }
-              if (spec.rope) {
-                Value table = kernel.atIndex(kernel.operand(3), row, 4 * headDim);
-                halves = rotate(kernel, halves.first, halves.second, f32At(table, false), f32At(table, true));
-              }
-              return KernelBuilder::Values{halves.first, halves.second};
+              halves = split.rotated(kernel, row, d[piece], halves);
+              return KernelBuilder::Values{halves.low, halves.high};
             });
-        auto keep = [&](Element element, Value to) {
-          to = kernel.at(to, kernel.mul(d[piece], bytesOf(element)));
-          kernel.storeF32(element, turned[0], to);
-          kernel.storeF32(element, turned[1], kernel.at(to, half * bytesOf(element)));
-        };
-        kernel.ifElse(
-            isKey, {},
-            [&] {
-              kernel.ifThen(kernel.less(kernel.i32(-1), slot), [&] {
-                Value behind =
-                    kernel.select(isValue, kernel.i32(spec.queryHeads + spec.kvHeads), kernel.i32(spec.queryHeads));
-                Value key = keyAddress(kernel, layout, kernel.operand(2), slot, kernel.sub(head, behind));
-                keep(spec.cache, kernel.at(key, kernel.select(isValue, kernel.i64(layout.partBytes()), kernel.i64(0))));
-              });
-              return KernelBuilder::Values();
-            },
-            [&] {
-              keep(spec.output, elementAt(kernel, kernel.operand(operands.size() - 1), row, spec.queryHeads * headDim,
-                                          kernel.mul(head, headDim), spec.output));
-              return KernelBuilder::Values();
-            });
+        split.store(kernel, row, slot, head, d[piece], {turned[0], turned[1]});
       });
-    }
   });
   return {kernel.finish({.columns = blocks})};
 }

@@ -2,8 +2,8 @@
 //
 // Tiles of the input and of the matrix go through a ring in shared memory (cp.async), from there through ldmatrix into
 // mma.m16n8k16. Rows of a tile are `depth` elements; their pieces of 16 bytes are permuted by the row so that ldmatrix
-// meets no bank twice. With two matrices half of a tile's columns are the gate's and half are up's, so that a lane
-// holds both sums of an output.
+// meets no bank twice. Where an output has two sums half of a tile's columns are of either part, so that a lane holds
+// both.
 //
 //===----------------------------------------------------------------------===//
 #include "codegen/nvptx/Product.h"
@@ -23,11 +23,11 @@ public:
               const ProductSpec &spec)
       : tile(schedule), spec(spec), steps(llvm::divideCeil(spec.k, schedule.depth)),
         rowFragments(tile.rows / tile.warpRows / 16), columnFragments(tile.columns / tile.warpColumns / 8),
-        outputColumns(tile.columns / spec.matrices()),
+        outputColumns(tile.columns / spec.parts()),
         kernel(module, name, spec.operands(), 32 * tile.warpRows * tile.warpColumns, schedule.blocks) {}
 
   LaunchAttr emit(int64_t leastRows, int64_t mostRows) {
-    const int64_t columnTiles = llvm::divideCeil(spec.n, outputColumns);
+    const int64_t columnTiles = llvm::divideCeil(spec.outputs(), outputColumns);
     ring = kernel.reserveShared(tile.stages * stageBytes());
     Value rowTiles = kernel.div(kernel.add(kernel.rows(), tile.rows - 1), tile.rows);
     kernel.ifThen(kernel.less(kernel.block(), kernel.mul(rowTiles, columnTiles)), [&] {
@@ -84,14 +84,11 @@ private:
       return kernel.atIndex(kernel.operand(0), bounded(kernel.add(firstRow, row), kernel.rows()), bytes);
     });
     locate(tile.columns, inputBytes(), [&](Value row) {
-      if (!spec.gated)
-        return kernel.atIndex(kernel.operand(1), bounded(kernel.add(firstColumn, row), kernel.i32(spec.n)), bytes);
-      // Of each warp's columns the first half is the gate's.
-      const int64_t share = tile.columns / tile.warpColumns, half = share / 2;
+      // Of each warp's columns the first are the first parts of its outputs.
+      const int64_t share = tile.columns / tile.warpColumns, outputs = share / spec.parts();
       Value warp = kernel.div(row, share), inside = kernel.rem(row, share);
-      Value column = kernel.add(kernel.add(firstColumn, kernel.mul(warp, half)), kernel.rem(inside, half));
-      Value matrix = kernel.select(kernel.less(inside, kernel.i32(half)), kernel.operand(1), kernel.operand(2));
-      return kernel.atIndex(matrix, bounded(column, kernel.i32(spec.n)), bytes);
+      Value output = kernel.add(kernel.add(firstColumn, kernel.mul(warp, outputs)), kernel.rem(inside, outputs));
+      return spec.weightRow(kernel, bounded(output, kernel.i32(spec.outputs())), kernel.div(inside, outputs));
     });
   }
 
@@ -192,32 +189,32 @@ private:
 
   void finish(const Values &sums) {
     Epilogue epilogue(kernel, spec);
-    const unsigned share = columnFragments / spec.matrices();
+    const unsigned share = columnFragments / spec.parts();
     Value group = kernel.div(kernel.lane(), 4), pair = kernel.mul(kernel.rem(kernel.lane(), 4), 2);
     Value left = kernel.add(kernel.add(firstColumn, kernel.mul(warpColumn, share * 8)), pair);
     Value top = kernel.add(kernel.add(firstRow, kernel.mul(warpRow, rowFragments * 16)), group);
-    auto sumOf = [&](unsigned i, unsigned j, unsigned matrix, unsigned part) {
-      return sums[4 * (i * columnFragments + matrix * share + j) + part];
+    auto sumOf = [&](unsigned i, unsigned j, unsigned part, unsigned number) {
+      return sums[4 * (i * columnFragments + part * share + j) + number];
     };
-    auto storeOne = [&](Value row, Value column, unsigned lanes, unsigned i, unsigned j, unsigned part) {
+    auto storeOne = [&](Value row, Value column, unsigned lanes, unsigned i, unsigned j, unsigned number) {
       Values outputs;
-      for (unsigned matrix = 0; matrix < spec.matrices(); ++matrix) {
-        Value sum = sumOf(i, j, matrix, part);
+      for (unsigned part = 0; part < spec.parts(); ++part) {
+        Value sum = sumOf(i, j, part, number);
         if (lanes == 2) {
           Value pairOf = kernel.broadcast(sum, 2);
-          sum = mlir::LLVM::InsertElementOp::create(kernel.ops(), pairOf, sumOf(i, j, matrix, part + 1), kernel.i32(1));
+          sum = mlir::LLVM::InsertElementOp::create(kernel.ops(), pairOf, sumOf(i, j, part, number + 1), kernel.i32(1));
         }
         outputs.push_back(sum);
       }
-      kernel.ifThen(kernel.less(column, kernel.i32(spec.n)), [&] { epilogue.store(row, column, outputs); });
+      kernel.ifThen(kernel.less(column, kernel.i32(spec.outputs())), [&] { epilogue.store(row, column, outputs); });
     };
     for (unsigned i = 0; i < rowFragments; ++i)
       for (unsigned half = 0; half < 2; ++half) {
         Value row = kernel.add(top, i * 16 + half * 8);
         kernel.ifThen(kernel.less(row, kernel.rows()), [&] {
           for (unsigned j = 0; j < share; ++j)
-            for (unsigned part = 0; part < 2; part += epilogue.lanes())
-              storeOne(row, kernel.add(left, j * 8 + part), epilogue.lanes(), i, j, 2 * half + part);
+            for (unsigned lane = 0; lane < 2; lane += epilogue.lanes())
+              storeOne(row, kernel.add(left, j * 8 + lane), epilogue.lanes(), i, j, 2 * half + lane);
         });
       }
   }

@@ -98,13 +98,13 @@ static void lower(KvAppendOp op, Emitter &e) {
   e.setAll(op.getResult(), e.getAll(op.getCache()));
 }
 
-static void lower(RopeAppendOp op, Emitter &e) {
+/// Splits the rows of `input` into heads as `op` says; with scales, head norms come first.
+template <typename OpTy>
+static void splitHeads(OpTy op, Value input, Value queryScale, Value keyScale, double eps, Emitter &e) {
   KvGroupOp group = lookupKvGroup(op, op.getGroupAttr());
-  Value plane = e.index(op.getPlane()), input = e.get(op.getInput());
+  Value plane = e.index(op.getPlane());
   Value table = op.getTable() ? e.get(op.getTable()) : Value();
   Value keys = e.getKeys(op.getCache(), op.getGroupAttr()), values = e.getValues(op.getCache(), op.getGroupAttr());
-  Value queryScale = op.getQueryScale() ? e.get(op.getQueryScale()) : Value();
-  Value keyScale = op.getKeyScale() ? e.get(op.getKeyScale()) : Value();
   int64_t size = group.getHeadDim(), half = size / 2;
   int64_t queryColumns = op.getInit().getType().getDimSize(1);
 
@@ -113,8 +113,7 @@ static void lower(RopeAppendOp op, Emitter &e) {
                     function_ref<Value(Value, Pair, Value)> write) -> SmallVector<Value> {
     Value inverse;
     if (scale)
-      inverse = e.inverseRms(size, op.getEpsAttr().getValueAsDouble(),
-                             [&](Value i) { return e.load(input, {row, e.addIndex(begin, i)}); });
+      inverse = e.inverseRms(size, eps, [&](Value i) { return e.load(input, {row, e.addIndex(begin, i)}); });
     auto feature = [&](Value i) {
       Value x = e.load(input, {row, e.addIndex(begin, i)});
       return scale ? e.mul(e.mul(x, inverse), e.load(scale, {i})) : x;
@@ -161,6 +160,21 @@ static void lower(RopeAppendOp op, Emitter &e) {
     });
   });
   e.setAll(op.getResult(), e.getAll(op.getCache()));
+}
+
+static void lower(RopeAppendOp op, Emitter &e) {
+  Value queryScale = op.getQueryScale() ? e.get(op.getQueryScale()) : Value();
+  Value keyScale = op.getKeyScale() ? e.get(op.getKeyScale()) : Value();
+  splitHeads(op, e.get(op.getInput()), queryScale, keyScale, op.getEpsAttr().getValueAsDouble(), e);
+}
+
+static void lower(LinearRopeAppendOp op, Emitter &e) {
+  Value input = e.get(op.getInput()), weight = e.get(op.getWeight());
+  Value bias = op.getBias() ? e.get(op.getBias()) : Value();
+  const int64_t shape[] = {ShapedType::kDynamic, op.getWeight().getType().getDimSize(0)};
+  Value sums = tensor::EmptyOp::create(e.b, e.loc, shape, e.b.getF32Type(), ValueRange{e.dim(input, 0)});
+  sums = e.fillNew(sums, [&](Value row, Value column) { return e.product(input, weight, bias, row, column); });
+  splitHeads(op, sums, /*queryScale=*/Value(), /*keyScale=*/Value(), /*eps=*/0, e);
 }
 
 /// The keys [first, end) that a row sees.
@@ -265,9 +279,10 @@ static void lower(AttentionMergeOp op, Emitter &e) {
 
 LogicalResult reference::lowerAttentionOp(Operation *op, Emitter &emitter) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<RopeTableOp, RopeOp, KvAppendOp, RopeAppendOp, AttentionOp, AttentionMergeOp>([&](auto op) {
-        lower(op, emitter);
-        return success();
-      })
+      .Case<RopeTableOp, RopeOp, KvAppendOp, RopeAppendOp, LinearRopeAppendOp, AttentionOp, AttentionMergeOp>(
+          [&](auto op) {
+            lower(op, emitter);
+            return success();
+          })
       .Default(failure());
 }

@@ -118,12 +118,20 @@ Value Emitter::dot(Value count, llvm::function_ref<std::pair<Value, Value>(Value
 }
 
 Value Emitter::fill(Value init, llvm::function_ref<Value(Value, Value)> element) {
-  Value result = empty(init);
-  Value rows = dim(result, 0), columns = dim(result, 1);
-  return loop1(rows, result, [&](Value row, Value outer) {
+  return fillNew(empty(init), element);
+}
+
+Value Emitter::fillNew(Value tensor, llvm::function_ref<Value(Value, Value)> element) {
+  Value rows = dim(tensor, 0), columns = dim(tensor, 1);
+  return loop1(rows, tensor, [&](Value row, Value outer) {
     return loop1(columns, outer,
                  [&](Value column, Value inner) { return insert(element(row, column), inner, {row, column}); });
   });
+}
+
+Value Emitter::product(Value input, Value weight, Value bias, Value row, Value column) {
+  Value sum = dot(dim(weight, 1), [&](Value k) { return std::pair(load(input, {row, k}), load(weight, {column, k})); });
+  return bias ? add(sum, load(bias, {column})) : sum;
 }
 
 Value Emitter::activate(Activation activation, Value x) {

@@ -92,6 +92,10 @@ public:
   mlir::Value dot(mlir::Value count, llvm::function_ref<std::pair<mlir::Value, mlir::Value>(mlir::Value)> factors);
   /// A tensor like `init` whose elements are `element(row, column)`.
   mlir::Value fill(mlir::Value init, llvm::function_ref<mlir::Value(mlir::Value, mlir::Value)> element);
+  /// The new tensor `tensor` with those elements.
+  mlir::Value fillNew(mlir::Value tensor, llvm::function_ref<mlir::Value(mlir::Value, mlir::Value)> element);
+  /// `sum over k of input[row, k] * weight[column, k]`, plus `bias[column]` if there is one.
+  mlir::Value product(mlir::Value input, mlir::Value weight, mlir::Value bias, mlir::Value row, mlir::Value column);
 
   /// `f(x)` in f32, computed in f64.
   mlir::Value activate(Activation activation, mlir::Value x);

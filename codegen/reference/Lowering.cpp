@@ -79,6 +79,8 @@ private:
         return WalkResult(check(op, append.getCache()));
       if (auto append = dyn_cast<RopeAppendOp>(op))
         return WalkResult(check(op, append.getCache()));
+      if (auto append = dyn_cast<LinearRopeAppendOp>(op))
+        return WalkResult(check(op, append.getCache()));
       return WalkResult::advance();
     });
     return failure(result.wasInterrupted());

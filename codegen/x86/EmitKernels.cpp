@@ -14,12 +14,24 @@ using namespace kerf::x86;
 
 namespace {
 
+/// Specs of kernels that there are; the others are those of GPUs.
+template <typename S>
+concept HasKernel = requires(ModuleOp module, const Variant &variant, const S &spec) {
+  emitKernel(module, variant, llvm::StringRef(), spec);
+};
+
+/// Kernels need no memory for themselves.
+std::optional<LinearForm> scratchOf(const Spec &spec) {
+  const bool known = std::visit([]<typename S>(const S &) { return HasKernel<S>; }, spec);
+  return known ? std::optional(LinearForm()) : std::nullopt;
+}
+
 struct EmitX86KernelsPass : x86::impl::EmitX86KernelsBase<EmitX86KernelsPass> {
   using EmitX86KernelsBase::EmitX86KernelsBase;
 
   void runOnOperation() override {
     auto chosen = chooseVariants(getOperation(), variants, x86::variants());
-    if (failed(chosen) || failed(lowerPrograms(getOperation(), kernels, [](const Spec &) { return LinearForm(); })))
+    if (failed(chosen) || failed(lowerPrograms(getOperation(), kernels, scratchOf)))
       return signalPassFailure();
     for (const Variant *variant : *chosen)
       emitVariant(*variant);
@@ -35,7 +47,13 @@ private:
     builder.setInsertionPoint(module);
     for (auto &[key, spec] : kernels) {
       const std::string name = (key.getValue() + "." + variant.name).str();
-      KernelInfo info = std::visit([&](const auto &s) { return emitKernel(module, variant, name, s); }, spec);
+      KernelInfo info = std::visit(
+          [&]<typename S>(const S &s) -> KernelInfo {
+            if constexpr (HasKernel<S>)
+              return emitKernel(module, variant, name, s);
+            llvm_unreachable("lowerPrograms refused it");
+          },
+          spec);
       KernelOp::create(builder, loc, FlatSymbolRefAttr::get(&getContext(), info.name),
                        builder.getI64IntegerAttr(info.tile), builder.getI64IntegerAttr(info.columns),
                        builder.getI64IntegerAttr(info.stackBytes));

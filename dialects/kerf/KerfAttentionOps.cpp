@@ -76,6 +76,37 @@ Cost KvAppendOp::getCost() {
   return {getBytes(getKeys()) + getBytes(getValues()) + kept, {}};
 }
 
+/// C1 to C3 of the ops that split rows into heads. `name` is the operand of type `type` whose axis `axis` has the rows'
+/// columns: 1 of an input, 0 of a weight.
+static LogicalResult checkHeads(Operation *op, SymbolTableCollection &symbolTable, FlatSymbolRefAttr symbol,
+                                int64_t plane, StringRef name, RankedTensorType type, unsigned axis,
+                                RankedTensorType init, TypedValue<RankedTensorType> table) {
+  KvGroupOp group = checkGroup(op, symbolTable, symbol, plane);
+  if (!group)
+    return failure();
+  const int64_t queryColumns = init.getDimSize(1), wanted = queryColumns + 2 * group.getHeads() * group.getHeadDim();
+  if (queryColumns <= 0 || queryColumns % group.getHeadDim() != 0)
+    return op->emitOpError("init must have a multiple of ") << group.getHeadDim() << " columns, got " << init;
+  if (type.getDimSize(axis) != wanted)
+    return op->emitOpError() << name << " must have " << wanted << (axis ? " columns, got " : " out features, got ")
+                             << type;
+  if (table && table.getType().getDimSize(1) != group.getHeadDim())
+    return op->emitOpError("table must have ") << group.getHeadDim() << " columns, got " << table.getType();
+  return success();
+}
+
+/// What splitting rows of `columns` columns into heads moves, beside the input, and computes.
+static Cost getHeadsCost(Operation *op, FlatSymbolRefAttr symbol, Value init, Value table, int64_t columns) {
+  Cost cost{getBytes(init), {}};
+  if (KvGroupOp group = lookupKvGroup(op, symbol))
+    cost.bytes += LinearForm::of(getPositionBytes(group), KERF_EXTENT_TOKENS);
+  if (table) {
+    cost.bytes += getBytes(table);
+    cost.operations = LinearForm::of(3 * columns, KERF_EXTENT_TOKENS);
+  }
+  return cost;
+}
+
 LogicalResult RopeAppendOp::verify() {
   // C4
   if (!getQueryScale() != !getKeyScale())
@@ -86,36 +117,53 @@ LogicalResult RopeAppendOp::verify() {
 }
 
 LogicalResult RopeAppendOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
-  // C1
-  KvGroupOp group = checkGroup(*this, symbolTable, getGroupAttr(), getPlane());
-  if (!group)
+  // C1 to C3
+  if (failed(checkHeads(*this, symbolTable, getGroupAttr(), getPlane(), "input", getInput().getType(), 1,
+                        getInit().getType(), getTable())))
     return failure();
-  // C2
-  int64_t columns = getInit().getType().getDimSize(1) + 2 * group.getHeads() * group.getHeadDim();
-  if (getInput().getType().getDimSize(1) != columns)
-    return emitOpError("input must have ") << columns << " columns, got " << getInput().getType();
-  // C3
-  if (getTable() && getTable().getType().getDimSize(1) != group.getHeadDim())
-    return emitOpError("table must have ") << group.getHeadDim() << " columns, got " << getTable().getType();
   // C4
+  const int64_t headDim = symbolTable.lookupNearestSymbolFrom<KvGroupOp>(*this, getGroupAttr()).getHeadDim();
   for (auto scale : {getQueryScale(), getKeyScale()})
-    if (scale && scale.getType().getDimSize(0) != group.getHeadDim())
-      return emitOpError("scale must have ") << group.getHeadDim() << " elements, got " << scale.getType();
+    if (scale && scale.getType().getDimSize(0) != headDim)
+      return emitOpError("scale must have ") << headDim << " elements, got " << scale.getType();
   return success();
 }
 
 Cost RopeAppendOp::getCost() {
-  LinearForm kept;
-  if (KvGroupOp group = lookupKvGroup(*this, getGroupAttr()))
-    kept = LinearForm::of(getPositionBytes(group), KERF_EXTENT_TOKENS);
-  LinearForm bytes = getBytes(getInput()) + getBytes(getInit()) + kept, rotations;
-  if (getTable()) {
-    bytes += getBytes(getTable());
-    rotations = LinearForm::of(3 * getInput().getType().getDimSize(1), KERF_EXTENT_TOKENS);
-  }
+  Cost cost = getHeadsCost(*this, getGroupAttr(), getInit(), getTable(), getInput().getType().getDimSize(1));
+  cost.bytes += getBytes(getInput());
   if (getQueryScale())
-    bytes += getWeightBytes(getQueryScale()) + getWeightBytes(getKeyScale());
-  return {bytes, rotations};
+    cost.bytes += getWeightBytes(getQueryScale()) + getWeightBytes(getKeyScale());
+  return cost;
+}
+
+LogicalResult LinearRopeAppendOp::verify() {
+  auto input = getInput().getType(), weight = getWeight().getType(), init = getInit().getType();
+  // C4
+  if (input.getDimSize(1) != weight.getDimSize(1))
+    return emitOpError("input must have ") << weight.getDimSize(1) << " columns, as " << weight << ", got " << input;
+  if (init.getDimSize(0) != input.getDimSize(0))
+    return emitOpError("init must have the rows of ") << input << ", got " << init;
+  // C5
+  if (getBias() && getBias().getType().getDimSize(0) != weight.getDimSize(0))
+    return emitOpError("bias must have ") << weight.getDimSize(0) << " elements, got " << getBias().getType();
+  return success();
+}
+
+LogicalResult LinearRopeAppendOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  // C1 to C3
+  return checkHeads(*this, symbolTable, getGroupAttr(), getPlane(), "weight", getWeight().getType(), 0,
+                    getInit().getType(), getTable());
+}
+
+Cost LinearRopeAppendOp::getCost() {
+  auto weight = getWeight().getType();
+  Cost cost = getHeadsCost(*this, getGroupAttr(), getInit(), getTable(), weight.getDimSize(0));
+  cost.bytes += getBytes(getInput()) + getWeightBytes(getWeight());
+  if (getBias())
+    cost.bytes += getWeightBytes(getBias());
+  cost.operations += getRows(getInit()) * (2 * weight.getDimSize(0) * weight.getDimSize(1));
+  return cost;
 }
 
 MutableOperandRange AttentionOp::getDpsInitsMutable() {

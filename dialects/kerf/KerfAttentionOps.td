@@ -84,7 +84,7 @@ def Kerf_RopeAppendOp : Kerf_Op<"rope_append",
     models; one with learned positions has no `table`, and then nothing is rotated.
 
     - C1: `group` names a `kerf.kv_group`, `plane` is one of its planes.
-    - C2: `input` has `query columns + 2 * heads * head_dim` columns, `init` the query columns.
+    - C2: `init` has the columns of one or more query heads, `input` those and `2 * heads * head_dim` more.
     - C3: `table` has `head_dim` columns.
     - C4: both scales are there or none, each `head_dim` long; `eps` is positive.
 
@@ -102,6 +102,44 @@ def Kerf_RopeAppendOp : Kerf_Op<"rope_append",
     $input `,` $batch `to` $cache `group` $group `plane` $plane (`table` `(` $table^ `:` type($table) `)`)?
     (`scales` `(` $query_scale^ `,` $key_scale `:` type($query_scale) `,` type($key_scale) `)`)? `eps` $eps
     `outs` `(` $init `:` type($init) `)` attr-dict `:` type($input)
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }
+  }];
+  let hasVerifier = 1;
+}
+
+def Kerf_LinearRopeAppendOp : Kerf_Op<"linear_rope_append",
+    [Pure, AttrSizedOperandSegments, AllTypesMatch<["init", "queries"]>, DestinationStyleOpInterface,
+     DeclareOpInterfaceMethods<SymbolUserOpInterface>, DeclareOpInterfaceMethods<Kerf_CostOpInterface>]> {
+  let summary = "A projection to queries, keys and values that rotates its sums and keeps keys and values";
+  let description = [{
+    Equals `kerf.linear` of `input`, `weight` and `bias`, whose columns are `[queries | keys | values]`, and
+    `kerf.rope_append` of its sums by `table`, where given, without scales and with nothing rounded between. Yields the
+    queries. A head norm needs the sum over a head before the first feature can be stored, and stays a
+    `kerf.rope_append` of its own.
+
+    - C1: `group` names a `kerf.kv_group`, `plane` is one of its planes.
+    - C2: `init` has the columns of one or more query heads, `weight` those and `2 * heads * head_dim` more out features
+      (first axis).
+    - C3: `table` has `head_dim` columns.
+    - C4: `input` and `weight` have the same in features (last axis); `init` has the rows of `input`.
+    - C5: `bias` has as many elements as `weight` has out features.
+
+    Example:
+    ```mlir
+    %q, %c1 = kerf.linear_rope_append %x, %w, %batch to %c0 group @kv plane 3 table(%table : tensor<?x64xf32>)
+                outs(%init : tensor<?x256xbf16>) : tensor<?x256xbf16>, tensor<512x256xbf16>
+    ```
+  }];
+  let arguments = (ins Kerf_Matrix:$input, Kerf_Matrix:$weight, Kerf_BatchType:$batch, Kerf_CacheType:$cache,
+                       Kerf_Matrix:$init, Optional<Kerf_Vector>:$bias, Optional<Kerf_F32Matrix>:$table,
+                       FlatSymbolRefAttr:$group, Kerf_I64Attr:$plane);
+  let results = (outs Kerf_Matrix:$queries, Kerf_CacheType:$result);
+  let assemblyFormat = [{
+    $input `,` $weight `,` $batch `to` $cache `group` $group `plane` $plane (`bias` `(` $bias^ `:` type($bias) `)`)?
+    (`table` `(` $table^ `:` type($table) `)`)? `outs` `(` $init `:` type($init) `)` attr-dict `:`
+    type($input) `,` type($weight)
   }];
   let extraClassDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }

@@ -59,5 +59,8 @@ LogicalResult KvGroupOp::verify() {
   // C2
   if (getPageSize() % 16 != 0)
     return emitOpError("page_size must be a multiple of 16, got ") << getPageSize();
+  // C3
+  if (getHeadDim() % 2 != 0)
+    return emitOpError("head_dim must be even, got ") << getHeadDim();
   return success();
 }

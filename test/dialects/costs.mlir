@@ -94,6 +94,13 @@ func.func @others(%batch: !kerf.batch, %qkv: tensor<?x96xf32>, %a: tensor<?x32xf
   // CHECK-NEXT: kerf.rope_append: bytes 704*tokens, operations 288*tokens
   %q2, %c1 = kerf.rope_append %qkv, %batch to %cache group @kv plane 0 table(%table16 : tensor<?x16xf32>) eps 1.0e-6
                outs(%e : tensor<?x32xf32>) : tensor<?x96xf32>
+  // Weights of 96 x 64 bf16 and 96 biases; a row of 64 bf16, 32 features of queries, and as before.
+  // CHECK-NEXT: kerf.linear_rope_append: bytes 12672 + 448*tokens, operations 12576*tokens
+  %narrowed = tensor.empty(%t) : tensor<?x64xbf16>
+  %all = tensor.empty() : tensor<96x64xbf16>
+  %biases = tensor.empty() : tensor<96xf32>
+  %q3, %c2 = kerf.linear_rope_append %narrowed, %all, %batch to %c1 group @kv plane 0 bias(%biases : tensor<96xf32>)
+               table(%table16 : tensor<?x16xf32>) outs(%e : tensor<?x32xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
   // CHECK-NEXT: kerf.gate: bytes 384*tokens, operations 64*tokens
   %g = kerf.gate silu %q, %q2 outs(%e : tensor<?x32xf32>) : tensor<?x32xf32>, tensor<?x32xf32>
   %gain = tensor.empty() : tensor<32xf32>

@@ -59,6 +59,11 @@ kerf.kv_group @kv_group_c2 planes 1 heads 1 head_dim 8 page_size 24 element f32
 
 // -----
 
+// expected-error@below {{head_dim must be even, got 9}}
+kerf.kv_group @kv_group_c3 planes 1 heads 1 head_dim 9 page_size 16 element f32
+
+// -----
+
 func.func @batch_field_c1(%batch: !kerf.batch) -> tensor<?xi32> {
   // expected-error@below {{field must be token_ids, positions, logit_rows, first_rows or row_counts, got pages}}
   %pages = kerf.batch_field pages of %batch : tensor<?xi32>
@@ -342,6 +347,17 @@ func.func @rope_append_c2(%x: tensor<?x48xf32>, %table: tensor<?x8xf32>, %batch:
 // -----
 
 kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
+func.func @rope_append_c2_queries(%x: tensor<?x44xf32>, %batch: !kerf.batch, %c: !kerf.cache,
+                                  %init: tensor<?x12xf32>) -> tensor<?x12xf32> {
+  // expected-error@below {{init must have a multiple of 8 columns, got 'tensor<?x12xf32>'}}
+  %q, %d = kerf.rope_append %x, %batch to %c group @kv plane 0 eps 1.0e-6
+             outs(%init : tensor<?x12xf32>) : tensor<?x44xf32>
+  return %q : tensor<?x12xf32>
+}
+
+// -----
+
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
 func.func @rope_append_c3(%x: tensor<?x64xf32>, %table: tensor<?x4xf32>, %batch: !kerf.batch, %c: !kerf.cache,
                           %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
   // expected-error@below {{table must have 8 columns, got 'tensor<?x4xf32>'}}
@@ -370,6 +386,84 @@ func.func @rope_append_c4_eps(%x: tensor<?x64xf32>, %table: tensor<?x8xf32>, %ba
   // expected-error@below {{eps must be positive, got -1.000000e+00}}
   %q, %d = kerf.rope_append %x, %batch to %c group @kv plane 0 table(%table : tensor<?x8xf32>) eps -1.0
              outs(%init : tensor<?x32xf32>) : tensor<?x64xf32>
+  return %q : tensor<?x32xf32>
+}
+
+// -----
+
+// expected-note@below {{the group is defined here}}
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
+func.func @linear_rope_append_c1(%x: tensor<?x16xbf16>, %w: tensor<64x16xbf16>, %b: tensor<64xf32>, %t: tensor<?x8xf32>,
+    %batch: !kerf.batch, %c: !kerf.cache, %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  // expected-error@below {{plane must be in [0, 2), got 2}}
+  %q, %d = kerf.linear_rope_append %x, %w, %batch to %c group @kv plane 2 bias(%b : tensor<64xf32>)
+             table(%t : tensor<?x8xf32>) outs(%init : tensor<?x32xf32>) : tensor<?x16xbf16>, tensor<64x16xbf16>
+  return %q : tensor<?x32xf32>
+}
+
+// -----
+
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
+func.func @linear_rope_append_c2(%x: tensor<?x16xbf16>, %w: tensor<48x16xbf16>, %b: tensor<48xf32>, %t: tensor<?x8xf32>,
+    %batch: !kerf.batch, %c: !kerf.cache, %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  // expected-error@below {{weight must have 64 out features, got 'tensor<48x16xbf16>'}}
+  %q, %d = kerf.linear_rope_append %x, %w, %batch to %c group @kv plane 0 bias(%b : tensor<48xf32>)
+             table(%t : tensor<?x8xf32>) outs(%init : tensor<?x32xf32>) : tensor<?x16xbf16>, tensor<48x16xbf16>
+  return %q : tensor<?x32xf32>
+}
+
+// -----
+
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
+func.func @linear_rope_append_c2_queries(%x: tensor<?x16xbf16>, %w: tensor<64x16xbf16>, %b: tensor<64xf32>, %t: tensor<?x8xf32>,
+    %batch: !kerf.batch, %c: !kerf.cache, %init: tensor<?x12xf32>) -> tensor<?x12xf32> {
+  // expected-error@below {{init must have a multiple of 8 columns, got 'tensor<?x12xf32>'}}
+  %q, %d = kerf.linear_rope_append %x, %w, %batch to %c group @kv plane 0 bias(%b : tensor<64xf32>)
+             table(%t : tensor<?x8xf32>) outs(%init : tensor<?x12xf32>) : tensor<?x16xbf16>, tensor<64x16xbf16>
+  return %q : tensor<?x12xf32>
+}
+
+// -----
+
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
+func.func @linear_rope_append_c3(%x: tensor<?x16xbf16>, %w: tensor<64x16xbf16>, %b: tensor<64xf32>, %t: tensor<?x4xf32>,
+    %batch: !kerf.batch, %c: !kerf.cache, %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  // expected-error@below {{table must have 8 columns, got 'tensor<?x4xf32>'}}
+  %q, %d = kerf.linear_rope_append %x, %w, %batch to %c group @kv plane 0 bias(%b : tensor<64xf32>)
+             table(%t : tensor<?x4xf32>) outs(%init : tensor<?x32xf32>) : tensor<?x16xbf16>, tensor<64x16xbf16>
+  return %q : tensor<?x32xf32>
+}
+
+// -----
+
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
+func.func @linear_rope_append_c4(%x: tensor<?x24xbf16>, %w: tensor<64x16xbf16>, %b: tensor<64xf32>, %t: tensor<?x8xf32>,
+    %batch: !kerf.batch, %c: !kerf.cache, %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  // expected-error@below {{input must have 16 columns, as 'tensor<64x16xbf16>', got 'tensor<?x24xbf16>'}}
+  %q, %d = kerf.linear_rope_append %x, %w, %batch to %c group @kv plane 0 bias(%b : tensor<64xf32>)
+             table(%t : tensor<?x8xf32>) outs(%init : tensor<?x32xf32>) : tensor<?x24xbf16>, tensor<64x16xbf16>
+  return %q : tensor<?x32xf32>
+}
+
+// -----
+
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
+func.func @linear_rope_append_c4_rows(%x: tensor<?x16xbf16>, %w: tensor<64x16xbf16>, %b: tensor<64xf32>, %t: tensor<?x8xf32>,
+    %batch: !kerf.batch, %c: !kerf.cache, %init: tensor<5x32xf32>) -> tensor<5x32xf32> {
+  // expected-error@below {{init must have the rows of 'tensor<?x16xbf16>', got 'tensor<5x32xf32>'}}
+  %q, %d = kerf.linear_rope_append %x, %w, %batch to %c group @kv plane 0 bias(%b : tensor<64xf32>)
+             table(%t : tensor<?x8xf32>) outs(%init : tensor<5x32xf32>) : tensor<?x16xbf16>, tensor<64x16xbf16>
+  return %q : tensor<5x32xf32>
+}
+
+// -----
+
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
+func.func @linear_rope_append_c5(%x: tensor<?x16xbf16>, %w: tensor<64x16xbf16>, %b: tensor<32xf32>, %t: tensor<?x8xf32>,
+    %batch: !kerf.batch, %c: !kerf.cache, %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  // expected-error@below {{bias must have 64 elements, got 'tensor<32xf32>'}}
+  %q, %d = kerf.linear_rope_append %x, %w, %batch to %c group @kv plane 0 bias(%b : tensor<32xf32>)
+             table(%t : tensor<?x8xf32>) outs(%init : tensor<?x32xf32>) : tensor<?x16xbf16>, tensor<64x16xbf16>
   return %q : tensor<?x32xf32>
 }
 

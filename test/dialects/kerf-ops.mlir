@@ -189,6 +189,20 @@ func.func @rope_append(%qkv: tensor<?x512xf32>, %table: tensor<?x64xf32>, %batch
   return %s, %c3 : tensor<?x256xf32>, !kerf.cache
 }
 
+// CHECK-LABEL: func.func @linear_rope_append
+func.func @linear_rope_append(%x: tensor<?x96xbf16>, %w: tensor<512x96xbf16>, %b: tensor<512xf32>,
+                              %table: tensor<?x64xf32>, %batch: !kerf.batch, %c0: !kerf.cache,
+                              %init: tensor<?x256xbf16>) -> (tensor<?x256xbf16>, !kerf.cache) {
+  // CHECK: kerf.linear_rope_append %{{.*}}, %{{.*}}, %{{.*}} to %{{.*}} group @kv plane 3 bias(%{{.*}} : tensor<512xf32>) table(%{{.*}} : tensor<?x64xf32>) outs(%{{.*}} : tensor<?x256xbf16>) : tensor<?x96xbf16>, tensor<512x96xbf16>{{$}}
+  %q, %c1 = kerf.linear_rope_append %x, %w, %batch to %c0 group @kv plane 3 bias(%b : tensor<512xf32>)
+              table(%table : tensor<?x64xf32>) outs(%init : tensor<?x256xbf16>)
+              : tensor<?x96xbf16>, tensor<512x96xbf16>
+  // CHECK: kerf.linear_rope_append {{.*}} plane 4 outs(
+  %r, %c2 = kerf.linear_rope_append %x, %w, %batch to %c1 group @kv plane 4 outs(%q : tensor<?x256xbf16>)
+              : tensor<?x96xbf16>, tensor<512x96xbf16>
+  return %r, %c2 : tensor<?x256xbf16>, !kerf.cache
+}
+
 // CHECK-LABEL: func.func @attention
 func.func @attention(%q: tensor<?x256xf32>, %work: !kerf.work_list, %c1: !kerf.cache, %init: tensor<?x256xbf16>,
                      %linit: tensor<?x4xf32>) -> (tensor<?x256xbf16>, tensor<?x256xbf16>, tensor<?x4xf32>) {

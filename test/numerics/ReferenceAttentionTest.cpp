@@ -223,6 +223,46 @@ TEST(ReferenceRopeAppend, equals_norm_rope_and_append_without_rounding_between) 
     }
 }
 
+TEST(ReferenceLinearRopeAppend, equals_linear_and_append_without_rounding_between) {
+  std::mt19937 random(15);
+  const int64_t in = 10, queryWidth = 4 * size, all = queryWidth + 2 * width;
+  for (Element element : allElements)
+    for (auto [biased, rotated] : {std::pair(false, true), {true, true}, {true, false}}) {
+      const std::string x = rowsOf(in, element), w = matrixOf(all, in, element), b = vectorOf(all, Element::F32),
+                        t = rowsOf(size, Element::F32), y = rowsOf(queryWidth, element),
+                        sums = rowsOf(all, Element::F32);
+      const std::string head = groupOf(element) + "func.func @f(%x: " + x + ", %w: " + w + ", %b: " + b + ", %t: " + t +
+                               ", %batch: !kerf.batch, %c: !kerf.cache) -> (" + y + ", !kerf.cache) {\n" +
+                               initLike(x, queryWidth, element);
+      const std::string end = " outs(%init : " + y + ") : ", done = "\n  return %q, %d : " + y + ", !kerf.cache\n}";
+      const std::string bias = biased ? " bias(%b : " + b + ")" : "", table = rotated ? " table(%t : " + t + ")" : "";
+      Compiled fused(head + "  %q, %d = kerf.linear_rope_append %x, %w, %batch to %c group @kv plane 1" + bias + table +
+                     end + x + ", " + w + done);
+      Compiled parts(head + initLike(x, all, Element::F32, "e") + "  %y = kerf.linear %x, %w" + bias + " outs(%e : " +
+                     sums + ") : " + x + ", " + w + "\n  %q, %d = kerf.rope_append %y, %batch to %c group @kv plane 1" +
+                     table + " eps 1.0" + end + sums + done);
+      for (int64_t rows : {0, 1, 3}) {
+        Batch batch;
+        batch.lengths = {3};
+        for (int64_t row = 0; row < rows; ++row)
+          addRow(batch, 0, row, row == 1 ? -1 : row);
+        std::vector<Input> inputs = {randomArray(random, element, {rows, in}), randomArray(random, element, {all, in}),
+                                     randomArray(random, Element::F32, {all}), randomTable(random, rows)};
+        batch.addTo(inputs);
+        const Array cache = randomArray(random, element, {planes, 1, 3, heads, size});
+        inputs.push_back(cache);
+        inputs.push_back(cache);
+        std::vector<Input> same = inputs;
+        std::vector<Array> results = fused.run(inputs), expected = parts.run(same);
+        ASSERT_EQ(results.size(), 1u);
+        expectSame(results[0], expected[0]);
+        for (size_t i : {inputs.size() - 2, inputs.size() - 1})
+          EXPECT_EQ(inputs[i].data, same[i].data);
+        EXPECT_TRUE(rows == 0 || inputs.back().data != Input(cache).data);
+      }
+    }
+}
+
 // A mask, and the keys [first, end) that the row at `position` of a sequence of `length` tokens sees by it.
 struct MaskCase {
   const char *text;

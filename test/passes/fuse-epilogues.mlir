@@ -1,6 +1,7 @@
 // What may be folded into a linear, and what must be left alone: a fold that is wrong gives wrong numbers or computes
 // a product twice.
-// RUN: kerf-opt %s --split-input-file --pass-pipeline='builtin.module(func.func(kerf-fuse-epilogues))' --mlir-print-debuginfo --mlir-print-local-scope | FileCheck %s
+// RUN: kerf-opt %s --split-input-file --pass-pipeline='builtin.module(func.func(kerf-fuse-epilogues))' --mlir-print-debuginfo --mlir-print-local-scope | FileCheck %s --implicit-check-not=kerf.linear_rope_append
+// RUN: kerf-opt %s --split-input-file --pass-pipeline='builtin.module(func.func(kerf-fuse-epilogues{append}))' --mlir-print-debuginfo --mlir-print-local-scope | FileCheck %s --check-prefix=APPEND
 
 // CHECK-LABEL: func.func @gate
 // CHECK-SAME: (%[[X:[a-z0-9]+]]: {{.*}}, %[[G:[a-z0-9]+]]: tensor<96x64xbf16> {{.*}}, %[[U:[a-z0-9]+]]: tensor<96x64xbf16>
@@ -274,4 +275,86 @@ func.func @gate_of_an_activation(%x: tensor<?x64xbf16>, %g: tensor<96x64xbf16>, 
   %b = kerf.linear %x, %u outs(%i : tensor<?x96xf32>) : tensor<?x64xbf16>, tensor<96x64xbf16>
   %y = kerf.gate silu %a, %b outs(%j : tensor<?x96xbf16>) : tensor<?x96xf32>, tensor<?x96xf32>
   return %y : tensor<?x96xbf16>
+}
+
+// -----
+
+// Only for targets that have a kernel for it.
+// CHECK-LABEL: func.func @append
+// CHECK: kerf.linear
+// CHECK: kerf.rope_append
+// APPEND-LABEL: func.func @append
+// APPEND-SAME: (%[[X:[a-z0-9]+]]: {{.*}}, %[[W:[a-z0-9]+]]: tensor<64x16xbf16> {{.*}}, %[[B:[a-z0-9]+]]: tensor<64xf32> {{.*}}, %[[T:[a-z0-9]+]]: tensor<?x8xf32> {{.*}}, %[[BATCH:[a-z0-9]+]]: !kerf.batch {{.*}}, %[[C0:[a-z0-9]+]]: !kerf.cache
+// APPEND-NOT: kerf.linear
+// APPEND: %[[INIT:.*]] = tensor.empty(%{{.*}}) : tensor<?x32xbf16>
+// APPEND: %[[Q:.*]], %[[C1:.*]] = kerf.linear_rope_append %[[X]], %[[W]], %[[BATCH]] to %[[C0]] group @kv plane 1 bias(%[[B]] : tensor<64xf32>) table(%[[T]] : tensor<?x8xf32>) outs(%[[INIT]] : tensor<?x32xbf16>)
+// APPEND-SAME: loc(fused["qkv", "append"])
+// APPEND-NOT: kerf.rope_append
+// APPEND: return %[[Q]], %[[C1]]
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element bf16
+func.func @append(%x: tensor<?x16xbf16>, %w: tensor<64x16xbf16>, %b: tensor<64xf32>, %table: tensor<?x8xf32>,
+                  %batch: !kerf.batch, %c0: !kerf.cache, %t: index) -> (tensor<?x32xbf16>, !kerf.cache) {
+  %e0 = tensor.empty(%t) : tensor<?x64xf32>
+  %y = kerf.linear %x, %w bias(%b : tensor<64xf32>) outs(%e0 : tensor<?x64xf32>)
+         : tensor<?x16xbf16>, tensor<64x16xbf16> loc("qkv")
+  %e1 = tensor.empty(%t) : tensor<?x32xbf16>
+  %q, %c1 = kerf.rope_append %y, %batch to %c0 group @kv plane 1 table(%table : tensor<?x8xf32>) eps 1.0e-6
+              outs(%e1 : tensor<?x32xbf16>) : tensor<?x64xf32> loc("append")
+  return %q, %c1 : tensor<?x32xbf16>, !kerf.cache
+}
+
+// -----
+
+// APPEND-LABEL: func.func @append_without_rotation
+// APPEND: kerf.linear_rope_append %{{.*}}, %{{.*}}, %{{.*}} to %{{.*}} group @kv plane 0 outs(
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element bf16
+func.func @append_without_rotation(%x: tensor<?x16xbf16>, %w: tensor<64x16xbf16>, %batch: !kerf.batch,
+                                   %c0: !kerf.cache, %i: tensor<?x64xf32>, %j: tensor<?x32xbf16>) -> tensor<?x32xbf16> {
+  %y = kerf.linear %x, %w outs(%i : tensor<?x64xf32>) : tensor<?x16xbf16>, tensor<64x16xbf16>
+  %q, %c1 = kerf.rope_append %y, %batch to %c0 group @kv plane 0 eps 1.0e-6
+              outs(%j : tensor<?x32xbf16>) : tensor<?x64xf32>
+  return %q : tensor<?x32xbf16>
+}
+
+// -----
+
+// A norm needs the whole head.
+// APPEND-LABEL: func.func @append_with_norms
+// APPEND: kerf.linear
+// APPEND: kerf.rope_append
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element bf16
+func.func @append_with_norms(%x: tensor<?x16xbf16>, %w: tensor<64x16xbf16>, %g: tensor<8xf32>, %batch: !kerf.batch,
+                             %c0: !kerf.cache, %i: tensor<?x64xf32>, %j: tensor<?x32xbf16>) -> tensor<?x32xbf16> {
+  %y = kerf.linear %x, %w outs(%i : tensor<?x64xf32>) : tensor<?x16xbf16>, tensor<64x16xbf16>
+  %q, %c1 = kerf.rope_append %y, %batch to %c0 group @kv plane 0 scales(%g, %g : tensor<8xf32>, tensor<8xf32>)
+              eps 1.0e-6 outs(%j : tensor<?x32xbf16>) : tensor<?x64xf32>
+  return %q : tensor<?x32xbf16>
+}
+
+// -----
+
+// APPEND-LABEL: func.func @append_of_what_others_read
+// APPEND: kerf.linear
+// APPEND: kerf.rope_append
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element bf16
+func.func @append_of_what_others_read(%x: tensor<?x16xbf16>, %w: tensor<64x16xbf16>, %batch: !kerf.batch,
+    %c0: !kerf.cache, %i: tensor<?x64xf32>, %j: tensor<?x32xbf16>) -> (tensor<?x32xbf16>, tensor<?x64xf32>) {
+  %y = kerf.linear %x, %w outs(%i : tensor<?x64xf32>) : tensor<?x16xbf16>, tensor<64x16xbf16>
+  %q, %c1 = kerf.rope_append %y, %batch to %c0 group @kv plane 0 eps 1.0e-6
+              outs(%j : tensor<?x32xbf16>) : tensor<?x64xf32>
+  return %q, %y : tensor<?x32xbf16>, tensor<?x64xf32>
+}
+
+// -----
+
+// APPEND-LABEL: func.func @append_of_activated
+// APPEND: kerf.linear {{.*}} activation
+// APPEND: kerf.rope_append
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element bf16
+func.func @append_of_activated(%x: tensor<?x16xbf16>, %w: tensor<64x16xbf16>, %batch: !kerf.batch,
+    %c0: !kerf.cache, %i: tensor<?x64xf32>, %j: tensor<?x32xbf16>) -> tensor<?x32xbf16> {
+  %y = kerf.linear %x, %w activation relu outs(%i : tensor<?x64xf32>) : tensor<?x16xbf16>, tensor<64x16xbf16>
+  %q, %c1 = kerf.rope_append %y, %batch to %c0 group @kv plane 0 eps 1.0e-6
+              outs(%j : tensor<?x32xbf16>) : tensor<?x64xf32>
+  return %q : tensor<?x32xbf16>
 }

@@ -192,6 +192,15 @@ int main(int argc, char **argv) {
     judge(c, seeds, score);
   }
   {
+    const LinearRopeAppendSpec spec{320, 2, 1, 32, 16, bf16, bf16, bf16, bf16};
+    Case c("linear, rotation and append", spec, {5, 40, 200});
+    std::vector<int32_t> slots(200);
+    std::iota(slots.begin(), slots.end(), 0);
+    c.tensor(bf16, 200 * 320).tensor(bf16, spec.n() * 320).integers(slots);
+    c.tensor(bf16, 208 * 2 * 32).tensor(f32, 200 * 32).tensor(bf16, 200 * 64);
+    judge(c, seeds, score);
+  }
+  {
     Case c("f32 linear", LinearSpec{.k = 40, .n = 70, .input = f32, .weight = f32, .output = f32}, {5, 30});
     c.tensor(f32, 30 * 40).tensor(f32, 70 * 40).tensor(f32, 30 * 70);
     judge(c, seeds, score);

@@ -43,6 +43,8 @@ static AttentionSpec window(AttentionSpec spec, bool ahead) {
 std::vector<Shipped> kerf::test::shippedKernels() {
   return {
       // Those of a decoder of 1B: 2048 features, 32 heads over 8 of 64, 8192 between.
+      {"qkv_rope_append", LinearRopeAppendSpec{2048, 32, 8, 64, 64, bf16, bf16, bf16, bf16}},
+      // The same before a norm of heads.
       {"qkv", linear(2048, 3072, bf16, f32)},
       {"attention_output", withResidual(linear(2048, 2048, bf16, f32), f32)},
       {"gate_up", GatedLinearSpec{2048, 8192, bf16, bf16, bf16}},
@@ -58,8 +60,11 @@ std::vector<Shipped> kerf::test::shippedKernels() {
       {"linear_f16", linear(2048, 2048, f16, f16)},
       // Without tensor cores.
       {"linear_f32", withResidual(linear(2048, 2048, f32, f32), f32)},
+      {"qkv_append_bias", LinearRopeAppendSpec{768, 12, 12, 64, 64, bf16, bf16, bf16, bf16, true, false}},
+      {"qkv_rope_append_f16", LinearRopeAppendSpec{4096, 32, 8, 128, 64, f16, f16, f16, f16}},
       {"linear_f32_bf16", LinearSpec{.k = 2048, .n = 2048, .input = f32, .weight = bf16, .output = f32}},
       {"gate_up_f32", GatedLinearSpec{2048, 8192, f32, f32, f32}},
+      {"qkv_rope_append_f32", LinearRopeAppendSpec{2048, 32, 8, 64, 64, f32, f32, f32, f32}},
       {"rms_norm", RmsNormSpec{2048, 2048, 1e-5, f32, bf16}},
       {"rms_norm_heads", RmsNormSpec{2048, 128, 1e-6, f32, f32}},
       {"layer_norm", LayerNormSpec{768, 1e-5, f32, bf16}},

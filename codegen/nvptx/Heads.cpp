@@ -1,0 +1,68 @@
+//===- Heads.cpp - rows of queries, keys and values and their heads -------===//
+#include "codegen/nvptx/Heads.h"
+
+#include "codegen/nvptx/Rows.h"
+
+using namespace kerf;
+using namespace kerf::nvptx;
+using mlir::Value;
+
+static unsigned lanesOf(Value value) {
+  auto vector = mlir::dyn_cast<mlir::VectorType>(value.getType());
+  return vector ? vector.getNumElements() : 1;
+}
+
+Halves kerf::nvptx::rotate(KernelBuilder &kernel, Halves x, Value cos, Value sin) {
+  return {kernel.sub(kernel.mul(x.low, cos), kernel.mul(x.high, sin)),
+          kernel.add(kernel.mul(x.high, cos), kernel.mul(x.low, sin))};
+}
+
+Value kerf::nvptx::loadSlot(KernelBuilder &kernel, Value slots, Value row) {
+  return kernel.load(kernel.ops().getI32Type(), kernel.atIndex(slots, row, 4), 4);
+}
+
+Value kerf::nvptx::keyAddress(KernelBuilder &kernel, const CacheLayout &layout, Value cache, Value slot, Value head) {
+  Value page = kernel.atIndex(cache, kernel.div(slot, layout.pageSize), layout.pageBytes());
+  return elementAt(kernel, kernel.atIndex(page, head, layout.headBytes()), kernel.rem(slot, layout.pageSize),
+                   layout.headDim, kernel.i32(0), layout.element);
+}
+
+Value HeadSplit::isKept(KernelBuilder &kernel, Value head) const {
+  return kernel.less(kernel.i32(int32_t(queryHeads) - 1), head);
+}
+Value HeadSplit::isValue(KernelBuilder &kernel, Value head) const {
+  return kernel.less(kernel.i32(int32_t(queryHeads + layout.kvHeads) - 1), head);
+}
+
+Halves HeadSplit::rotated(KernelBuilder &kernel, Value row, Value d, Halves x) const {
+  if (!table)
+    return x;
+  Value cos = elementAt(kernel, table, row, layout.headDim, d, Element::F32);
+  const unsigned lanes = lanesOf(x.low);
+  return rotate(kernel, x, kernel.loadF32(Element::F32, cos, lanes),
+                kernel.loadF32(Element::F32, kernel.at(cos, 4 * half()), lanes));
+}
+
+void HeadSplit::store(KernelBuilder &kernel, Value row, Value slot, Value head, Value d, Halves x) const {
+  auto keep = [&](Element element, Value to) {
+    to = kernel.at(to, kernel.mul(d, bytesOf(element)));
+    kernel.storeF32(element, x.low, to);
+    kernel.storeF32(element, x.high, kernel.at(to, half() * bytesOf(element)));
+  };
+  kernel.ifElse(
+      isKept(kernel, head), {},
+      [&] {
+        kernel.ifThen(kernel.less(kernel.i32(-1), slot), [&] {
+          Value value = isValue(kernel, head);
+          Value behind = kernel.select(value, kernel.i32(queryHeads + layout.kvHeads), kernel.i32(int32_t(queryHeads)));
+          Value key = keyAddress(kernel, layout, cache, slot, kernel.sub(head, behind));
+          keep(layout.element, kernel.at(key, kernel.select(value, kernel.i64(layout.partBytes()), kernel.i64(0))));
+        });
+        return KernelBuilder::Values();
+      },
+      [&] {
+        keep(output,
+             elementAt(kernel, queries, row, queryHeads * layout.headDim, kernel.mul(head, layout.headDim), output));
+        return KernelBuilder::Values();
+      });
+}
