@@ -1,7 +1,7 @@
 """A roofline on paper for the kernels of a 1B decoder: the tables of docs/roofline.md.
 
 roofline.py FOLDER EMULATOR. FOLDER: benchmarks for sm_80 of the decoder that test/gpu/shape.py makes (kerf-compile
---dump-kernels-to, built); EMULATOR: libkerf-emulator.so. Bytes and operations are the least that a dispatch needs, from
+--dump-kernels-to, built), fused and not; EMULATOR: libkerf-emulator.so. Bytes and operations are the least that a dispatch needs, from
 the benchmark's source; instructions are those that the emulator executes. A shape that is large for it runs with fewer
 rows or columns, and what a block executes is multiplied by the blocks of the whole: all blocks of a product execute the
 same, and so do those of decode attention for each sequence. docs/roofline.md says what is assumed.
@@ -104,23 +104,22 @@ class Row:
         return {"memory": memory, "tensor cores": mma, "issue": issue, "shared memory": shared, "L2": copied}
 
 
-product = {"q, k, v": "linear_*_k2048_n3072", "output": "linear_*_k2048_n2048_residual", "gate, up": "gated_linear_*",
-           "down": "linear_*_k8192_n2048_residual"}
+product = {"q, k, v, append": "linear_rope_append_*", "output": "linear_*_k2048_n2048_residual",
+           "gate, up": "gated_linear_*", "down": "linear_*_k8192_n2048_residual"}
 rows = []
 for label, pattern in product.items():
     kernel = Kernel(pattern)
     for n in [1, 8, 32, 2048]:
         rows.append(Row(label, n, kernel, n, ran=(256, 256) if n > 256 else None))
-logits, stand_in = Kernel("linear_*_n128256"), Kernel(product["q, k, v"])
+logits, stand_in = Kernel("linear_*_n128256"), Kernel("linear_*_k2048_n2048")
 for n in [1, 8, 32]:
     rows.append(Row("logits", n, logits, n, ran=(n, n), stand_in=stand_in))
 attention = Kernel("attention_*")
 rows.append(Row("attention, 2048 keys", 1, attention, 1, context=2047))
 rows.append(Row("attention, 2048 keys", 32, attention, 32, context=2047, ran=(9, 9)))
 rows.append(Row("attention, a prompt", 2048, attention, 2048, sequences=1))
-others = [("norm", "rms_norm_*", [1, 32, 2048]), ("rotate, append", "rope_append_*", [1, 32, 2048]),
-          ("rotary table", "rope_table_*", [1]), ("embed", "embed_*", [1, 2048]), ("select", "select_*", [1]),
-          ("draw a token", "sample_*", [1])]
+others = [("norm", "rms_norm_*", [1, 32, 2048]), ("rotary table", "rope_table_*", [1]), ("embed", "embed_*", [1, 2048]),
+          ("select", "select_*", [1]), ("draw a token", "sample_*", [1])]
 for label, pattern, shapes in others:
     for n in shapes:
         rows.append(Row(label, n, Kernel(pattern), n))

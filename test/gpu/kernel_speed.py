@@ -50,8 +50,13 @@ def run(program, *step):
 def shapes(name):
     """What to run of a kernel: shape, options of the step, and the peer's function with its arguments."""
     product = re.match(r"(gated_)?linear_.*_k(\d+)_n(\d+)", name)
-    if product:
-        k, n = int(product[2]), int(product[3]) * (2 if product[1] else 1)
+    append = re.match(r"linear_rope_append_.*_k(\d+)_q(\d+)_\w+_h(\d+)_d(\d+)", name)
+    if product or append:
+        if product:
+            k, n = int(product[2]), int(product[3]) * (2 if product[1] else 1)
+        else:
+            k, queries, keys, size = map(int, append.groups())
+            n = (queries + 2 * keys) * size
         if tiny and n > 100000:
             return
         for rows in rows_of_products:

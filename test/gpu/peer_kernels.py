@@ -2,8 +2,8 @@
 fastest backend of scaled_dot_product_attention, without a mask. Each function gives the median in us and who it was.
 
 Many calls are one CUDA graph, and they take turns on as many copies of weights, or of keys and values, as make up twice
-the L2 cache: as gpu_benchmark.h does. A product is the product alone; Kerf's has the activation, the gate or the sum with
-the residual in it."""
+the L2 cache: as gpu_benchmark.h does. A product is the product alone; Kerf's has the activation, the gate, the sum with
+the residual, or rotation and KV append in it."""
 import statistics
 
 import torch

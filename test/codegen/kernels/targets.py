@@ -10,7 +10,7 @@ ops = [
     ("kerf.layer_norm", r"RowKernels/LayerNorm"), ("kerf.activation", r"RowKernels/Activations"),
     ("kerf.gate", r"RowKernels/Gate"), ("kerf.add", r"RowKernels/Add"), ("kerf.rope_table", r"RowKernels/RopeTable"),
     ("kerf.rope", r"RowKernels/Rope(?!Table)"), ("kerf.kv_append", r"Append/KvAppend"),
-    ("kerf.rope_append", r"Append/RopeAppend"), ("kerf.attention", r"Attention/(?!Merge)"),
+    ("kerf.rope_append", r"Append/RopeAppend"), ("kerf.linear_rope_append", r"GpuAppend/"), ("kerf.attention", r"Attention/(?!Merge)"),
     ("kerf.attention_merge", r"Attention/Merge"), ("kerf.select", r"RowKernels/Select"), ("kerf.pool", r"RowKernels/Pool"),
     ("drawing of tokens", r"GpuSample/"),
 ]
@@ -31,7 +31,8 @@ that passed, each over many shapes and element types against a scalar reference 
 CPU cannot run. CPU: AMD EPYC (Zen 4); `amx` runs what needs no tiles, and tiles emulated. `sm_80` runs on Kerf's
 [emulator](emulator.md), which also reports races, undefined values and accesses out of bounds. `compute_80` is the same PTX;
 `sm_86` and `sm_89` are the same code with other tiles, which the assembler takes without spills
-(`test/codegen/nvptx/ptxas_test.cpp`). Tokens are drawn by a kernel on GPUs alone: on a CPU the runtime does it.
+(`test/codegen/nvptx/ptxas_test.cpp`). `kerf.linear_rope_append` is formed for GPUs alone, and tokens are
+drawn by a kernel on GPUs alone: on a CPU the runtime does it.
 """)
 print("| op |", " | ".join(targets), "|")
 print("|---|" + "---|" * len(targets))
