@@ -2,8 +2,25 @@
 #include "codegen/kernels/Optimize.h"
 
 #include "llvm/IR/Verifier.h"
+#include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/raw_ostream.h"
+
+llvm::Expected<std::unique_ptr<llvm::TargetMachine>> kerf::kernels::createMachine(const llvm::Triple &triple,
+                                                                                  llvm::StringRef cpu,
+                                                                                  llvm::StringRef features,
+                                                                                  const char *name) {
+  std::string reason;
+  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, reason);
+  if (!target)
+    return llvm::createStringError("LLVM must be built for " + triple.str() + ", got: " + reason);
+  std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(triple, cpu, features, llvm::TargetOptions(),
+                                                                           llvm::Reloc::PIC_, std::nullopt,
+                                                                           llvm::CodeGenOptLevel::Aggressive));
+  if (!machine)
+    return llvm::createStringError("LLVM cannot make a target machine for %s", name);
+  return machine;
+}
 
 llvm::Error kerf::kernels::optimize(llvm::Module &module, llvm::TargetMachine &machine, const char *name) {
   std::string broken;

@@ -6,9 +6,15 @@
 #include "llvm/Support/Error.h"
 #include "llvm/Target/TargetMachine.h"
 
+#include <memory>
 #include <string>
 
 namespace kerf::kernels {
+
+/// A machine that makes position-independent code of the highest optimization level. The target of the triple must be
+/// initialized. `name` is the variant's, for the message where LLVM cannot make one.
+llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const llvm::Triple &triple, llvm::StringRef cpu,
+                                                                   llvm::StringRef features, const char *name);
 
 /// Runs LLVM's -O3 pipeline for the machine, without what would vectorize or unroll kernels anew. `name` is the
 /// variant's, for the message where the IR is not valid.

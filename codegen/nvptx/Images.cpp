@@ -1,65 +1,33 @@
 // Compiles GPU variants to their images.
 #include "codegen/nvptx/Images.h"
 
+#include "codegen/kernels/CompileVariants.h"
 #include "codegen/nvptx/Kernels.h"
-
-#include "mlir/IR/AsmState.h"
-#include "mlir/IR/DialectResourceBlobManager.h"
-
-#include "llvm/Support/ThreadPool.h"
 
 using namespace mlir;
 using namespace kerf;
 using namespace kerf::nvptx;
 
-namespace {
-/// One variant between its translation and its image.
-struct VariantJob {
-  VariantOp op;
-  const Variant *variant;
-  /// Each variant has a context of its own: LLVM's contexts are for one thread.
-  std::unique_ptr<llvm::LLVMContext> context;
-  std::unique_ptr<llvm::Module> code;
-  std::string image;
-  ImageListing listing;
-  llvm::Error error = llvm::Error::success();
-
-  void compile(StringRef ptxas) {
-    llvm::ErrorAsOutParameter written(error);
-    auto ptx = emitPtx(*code, *variant, &listing.code);
-    if (!ptx) {
-      error = ptx.takeError();
-      return;
-    }
-    listing.ptx = *ptx;
-    if (!variant->cubin) {
-      image = *ptx + '\0';
-      return;
-    }
-    auto assembly = assemble(ptxas, *ptx, *variant);
-    if (!assembly) {
-      error = assembly.takeError();
-      return;
-    }
-    image = std::move(assembly->cubin);
-    listing.report = std::move(assembly->report);
-  }
-
-  /// The image as the variant's resource, in place of the functions.
-  void store() {
-    auto type = RankedTensorType::get(image.size(), IntegerType::get(op.getContext(), 8));
-    ArrayRef<char> bytes(image.data(), image.size());
-    op.setObjectAttr(DenseResourceElementsAttr::get(type, op.getSymName(),
-                                                    HeapAsmResourceBlob::allocateAndCopyInferAlign<char>(bytes)));
-    for (auto kernels : llvm::make_early_inc_range(op.getOps<gpu::GPUModuleOp>()))
-      kernels.erase();
-  }
-};
-} // namespace
+/// The image of a variant: a cubin, or PTX with its NUL.
+static llvm::Expected<llvm::SmallVector<char, 0>> compileImage(llvm::Module &code, const Variant &variant,
+                                                               StringRef ptxas, ImageListing &listing) {
+  auto ptx = emitPtx(code, variant, &listing.code);
+  if (!ptx)
+    return ptx.takeError();
+  listing.ptx = *ptx;
+  if (!variant.cubin)
+    return llvm::SmallVector<char, 0>(ptx->c_str(), ptx->c_str() + ptx->size() + 1);
+  auto assembly = assemble(ptxas, *ptx, variant);
+  if (!assembly)
+    return assembly.takeError();
+  listing.report = std::move(assembly->report);
+  return llvm::SmallVector<char, 0>(assembly->cubin.begin(), assembly->cubin.end());
+}
 
 llvm::Error kerf::nvptx::compileVariants(ModuleOp module, StringRef ptxas, unsigned threads,
                                          std::vector<ImageListing> *listings) {
   std::vector<VariantJob> jobs;
+  std::vector<const Variant *> variants;
   for (auto op : llvm::make_early_inc_range(module.getOps<VariantOp>())) {
     const Variant *variant = findVariant(op.getSymName());
     auto kernels = op.getOps<gpu::GPUModuleOp>();
@@ -70,30 +38,20 @@ llvm::Error kerf::nvptx::compileVariants(ModuleOp module, StringRef ptxas, unsig
       op.erase();
       continue;
     }
-    VariantJob &job = jobs.emplace_back();
-    job.op = op;
-    job.variant = variant;
-    job.context = std::make_unique<llvm::LLVMContext>();
-    // Here and not in the job's thread: translating registers interfaces in the MLIR context that all share.
+    VariantJob &job = jobs.emplace_back(op);
+    variants.push_back(variant);
     auto code = translate(*kernels.begin(), *variant, *job.context);
     if (!code)
       return code.takeError();
     job.code = std::move(*code);
   }
-  llvm::DefaultThreadPool pool(llvm::hardware_concurrency(threads));
-  for (VariantJob &job : jobs)
-    pool.async([&job, ptxas] { job.compile(ptxas); });
-  pool.wait();
-  llvm::Error errors = llvm::Error::success();
-  for (VariantJob &job : jobs)
-    errors = llvm::joinErrors(std::move(errors), std::move(job.error));
-  if (errors)
-    return errors;
-  for (VariantJob &job : jobs) {
-    job.store();
-    if (listings)
-      listings->push_back(std::move(job.listing));
-  }
+  std::vector<ImageListing> made(jobs.size());
+  if (llvm::Error error = kernels::compileVariants(jobs, threads, [&](VariantJob &job, size_t number) {
+        return compileImage(*job.code, *variants[number], ptxas, made[number]);
+      }))
+    return error;
+  if (listings)
+    llvm::move(made, std::back_inserter(*listings));
   return llvm::Error::success();
 }
 

@@ -19,7 +19,6 @@
 
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/IR/LegacyPassManager.h"
-#include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Program.h"
@@ -53,7 +52,7 @@ llvm::LogicalResult kerf::nvptx::lowerToLLVMDialect(gpu::GPUModuleOp module) {
   return passes.run(module);
 }
 
-static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const Variant &variant) {
+static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> machineFor(const Variant &variant) {
   [[maybe_unused]] static const bool initialized = [] {
     LLVMInitializeNVPTXTargetInfo();
     LLVMInitializeNVPTXTarget();
@@ -61,23 +60,13 @@ static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const 
     LLVMInitializeNVPTXAsmPrinter();
     return true;
   }();
-  llvm::Triple triple("nvptx64-nvidia-cuda");
-  std::string reason;
-  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, reason);
-  if (!target)
-    return llvm::createStringError("LLVM must be built with the NVPTX target, got: " + reason);
   // PTX for the oldest of the family: ptxas makes what a newer member has of it.
-  std::unique_ptr<llvm::TargetMachine> machine(
-      target->createTargetMachine(triple, "sm_80", "+ptx74", llvm::TargetOptions(), llvm::Reloc::PIC_, std::nullopt,
-                                  llvm::CodeGenOptLevel::Aggressive));
-  if (!machine)
-    return llvm::createStringError("LLVM cannot make a target machine for %s", variant.name);
-  return machine;
+  return kernels::createMachine(llvm::Triple("nvptx64-nvidia-cuda"), "sm_80", "+ptx74", variant.name);
 }
 
 llvm::Expected<std::unique_ptr<llvm::Module>> kerf::nvptx::translate(gpu::GPUModuleOp module, const Variant &variant,
                                                                      llvm::LLVMContext &context) {
-  auto machine = createMachine(variant);
+  auto machine = machineFor(variant);
   if (!machine)
     return machine.takeError();
   DialectRegistry registry;
@@ -95,7 +84,7 @@ llvm::Expected<std::unique_ptr<llvm::Module>> kerf::nvptx::translate(gpu::GPUMod
 }
 
 llvm::Expected<std::string> kerf::nvptx::emitPtx(llvm::Module &module, const Variant &variant, Listing *listing) {
-  auto machine = createMachine(variant);
+  auto machine = machineFor(variant);
   if (!machine)
     return machine.takeError();
   if (listing)

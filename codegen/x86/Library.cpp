@@ -1,9 +1,9 @@
 // Compiles variants to objects, and links.
 #include "codegen/x86/Library.h"
+#include "codegen/kernels/CompileVariants.h"
 #include "codegen/x86/Kernels.h"
 #include "kerf/names.h"
 
-#include "mlir/IR/AsmState.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 
 #include "llvm/ADT/ScopeExit.h"
@@ -11,7 +11,6 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
-#include "llvm/Support/ThreadPool.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -22,70 +21,29 @@ using namespace kerf::x86;
 // Variants
 //===----------------------------------------------------------------------===//
 
-namespace {
-/// One variant between its translation and its object file.
-struct VariantJob {
-  VariantOp op;
-  const Variant *variant;
-  /// Each variant has a context of its own: LLVM's contexts are for one thread.
-  std::unique_ptr<llvm::LLVMContext> context;
-  std::unique_ptr<llvm::Module> code;
-  llvm::SmallVector<char, 0> bytes;
-  Listing listing;
-  llvm::Error error = llvm::Error::success();
-
-  void compile(bool listed) {
-    llvm::ErrorAsOutParameter written(error);
-    auto object = compileModule(*code, *variant, listed ? &listing : nullptr);
-    if (object)
-      bytes = std::move(*object);
-    else
-      error = object.takeError();
-  }
-
-  /// The object file as the variant's resource, in place of the functions.
-  void store() {
-    auto type = RankedTensorType::get(bytes.size(), IntegerType::get(op.getContext(), 8));
-    op.setObjectAttr(DenseResourceElementsAttr::get(type, op.getSymName(),
-                                                    HeapAsmResourceBlob::allocateAndCopyInferAlign<char>(bytes)));
-    for (auto kernels : llvm::make_early_inc_range(op.getOps<ModuleOp>()))
-      kernels.erase();
-  }
-};
-} // namespace
-
 llvm::Error kerf::x86::compileVariants(ModuleOp module, unsigned threads, std::vector<Listing> *listings) {
   std::vector<VariantJob> jobs;
+  std::vector<const Variant *> variants;
   for (auto op : module.getOps<VariantOp>()) {
     const Variant *variant = findVariant(op.getSymName());
     auto kernels = op.getOps<ModuleOp>();
     if (!variant || kernels.empty())
       return llvm::createStringError("variant '%s' is not one that x86 code is generated for",
                                      op.getSymName().str().c_str());
-    VariantJob &job = jobs.emplace_back();
-    job.op = op;
-    job.variant = variant;
-    job.context = std::make_unique<llvm::LLVMContext>();
-    // Here and not in the job's thread: translating registers interfaces in the MLIR context that all share.
+    VariantJob &job = jobs.emplace_back(op);
+    variants.push_back(variant);
     auto code = translate(*kernels.begin(), *variant, *job.context);
     if (!code)
       return code.takeError();
     job.code = std::move(*code);
   }
-  llvm::DefaultThreadPool pool(llvm::hardware_concurrency(threads));
-  for (VariantJob &job : jobs)
-    pool.async([&job, listings] { job.compile(listings != nullptr); });
-  pool.wait();
-  llvm::Error errors = llvm::Error::success();
-  for (VariantJob &job : jobs)
-    errors = llvm::joinErrors(std::move(errors), std::move(job.error));
-  if (errors)
-    return errors;
-  for (VariantJob &job : jobs) {
-    job.store();
-    if (listings)
-      listings->push_back(std::move(job.listing));
-  }
+  std::vector<Listing> made(jobs.size());
+  if (llvm::Error error = kernels::compileVariants(jobs, threads, [&](VariantJob &job, size_t number) {
+        return compileModule(*job.code, *variants[number], listings ? &made[number] : nullptr);
+      }))
+    return error;
+  if (listings)
+    llvm::move(made, std::back_inserter(*listings));
   return llvm::Error::success();
 }
 

@@ -14,7 +14,6 @@
 #include "mlir/Target/LLVMIR/Export.h"
 
 #include "llvm/IR/LegacyPassManager.h"
-#include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/Target/TargetMachine.h"
@@ -37,7 +36,7 @@ llvm::LogicalResult kerf::x86::lowerToLLVMDialect(ModuleOp module) {
   return passes.run(module);
 }
 
-static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const Variant &variant) {
+static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> machineFor(const Variant &variant) {
   // Once: LLVM's registry of targets is not made for several threads, and variants are compiled by several.
   [[maybe_unused]] static const bool initialized = [] {
     LLVMInitializeX86TargetInfo();
@@ -46,23 +45,13 @@ static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const 
     LLVMInitializeX86AsmPrinter();
     return true;
   }();
-  llvm::Triple triple("x86_64-unknown-linux-gnu");
-  std::string reason;
-  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, reason);
-  if (!target)
-    return llvm::createStringError("LLVM must be built with the X86 target, got: " + reason);
-  llvm::TargetOptions options;
-  std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(triple, variant.cpu, variant.attributes,
-                                                                           options, llvm::Reloc::PIC_, std::nullopt,
-                                                                           llvm::CodeGenOptLevel::Aggressive));
-  if (!machine)
-    return llvm::createStringError("LLVM cannot make a target machine for %s", variant.name);
-  return machine;
+  return kernels::createMachine(llvm::Triple("x86_64-unknown-linux-gnu"), variant.cpu, variant.attributes,
+                                variant.name);
 }
 
 llvm::Expected<std::unique_ptr<llvm::Module>> kerf::x86::translate(ModuleOp module, const Variant &variant,
                                                                    llvm::LLVMContext &context, bool visible) {
-  auto machine = createMachine(variant);
+  auto machine = machineFor(variant);
   if (!machine)
     return machine.takeError();
   DialectRegistry registry;
@@ -91,7 +80,7 @@ llvm::Expected<std::unique_ptr<llvm::Module>> kerf::x86::translate(ModuleOp modu
 }
 
 llvm::Error kerf::x86::optimize(llvm::Module &module, const Variant &variant) {
-  auto machine = createMachine(variant);
+  auto machine = machineFor(variant);
   if (!machine)
     return machine.takeError();
   return kernels::optimize(module, **machine, variant.name);
@@ -99,7 +88,7 @@ llvm::Error kerf::x86::optimize(llvm::Module &module, const Variant &variant) {
 
 static llvm::Error emit(llvm::Module &module, const Variant &variant, llvm::CodeGenFileType type,
                         llvm::raw_pwrite_stream &stream) {
-  auto machine = createMachine(variant);
+  auto machine = machineFor(variant);
   if (!machine)
     return machine.takeError();
   llvm::legacy::PassManager passes;
