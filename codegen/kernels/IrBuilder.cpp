@@ -115,7 +115,10 @@ Value IrBuilder::toF32(Value integers) {
 // Vectors
 //===----------------------------------------------------------------------===//
 
-static unsigned lanesOf(Value vector) { return cast<VectorType>(vector.getType()).getNumElements(); }
+unsigned kerf::kernels::lanesOf(Value value) {
+  auto vector = dyn_cast<VectorType>(value.getType());
+  return vector ? vector.getNumElements() : 1;
+}
 
 Value IrBuilder::broadcast(Value scalar, unsigned lanes) {
   lanes = lanes ? lanes : defaultLanes;

@@ -14,6 +14,9 @@
 
 namespace kerf::kernels {
 
+/// Lanes of a vector; 1 for a scalar.
+unsigned lanesOf(mlir::Value value);
+
 /// Builds `arith`, `scf` and `llvm` ops; what every target's KernelBuilder has in common. Everything is integers, f32
 /// and one-dimensional vectors; memory is addressed by llvm pointers and byte offsets.
 ///

@@ -7,12 +7,10 @@ using namespace kerf;
 using namespace kerf::nvptx;
 using mlir::Value;
 
-static unsigned lanesOf(Value value) {
-  auto vector = mlir::dyn_cast<mlir::VectorType>(value.getType());
-  return vector ? vector.getNumElements() : 1;
-}
-
-Halves kerf::nvptx::rotate(KernelBuilder &kernel, Halves x, Value cos, Value sin) {
+Halves kerf::nvptx::rotate(KernelBuilder &kernel, Value table, Value row, int64_t headDim, Value d, Halves x) {
+  Value angles = elementAt(kernel, table, row, headDim, d, Element::F32);
+  Value cos = kernel.loadF32(Element::F32, angles, lanesOf(x.low));
+  Value sin = kernel.loadF32(Element::F32, kernel.at(angles, 2 * headDim), lanesOf(x.low));
   return {kernel.sub(kernel.mul(x.low, cos), kernel.mul(x.high, sin)),
           kernel.add(kernel.mul(x.high, cos), kernel.mul(x.low, sin))};
 }
@@ -35,12 +33,7 @@ Value HeadSplit::isValue(KernelBuilder &kernel, Value head) const {
 }
 
 Halves HeadSplit::rotated(KernelBuilder &kernel, Value row, Value d, Halves x) const {
-  if (!table)
-    return x;
-  Value cos = elementAt(kernel, table, row, layout.headDim, d, Element::F32);
-  const unsigned lanes = lanesOf(x.low);
-  return rotate(kernel, x, kernel.loadF32(Element::F32, cos, lanes),
-                kernel.loadF32(Element::F32, kernel.at(cos, 4 * half()), lanes));
+  return table ? rotate(kernel, table, row, layout.headDim, d, x) : x;
 }
 
 void HeadSplit::store(KernelBuilder &kernel, Value row, Value slot, Value head, Value d, Halves x) const {

@@ -11,8 +11,9 @@ struct Halves {
   mlir::Value low, high;
 };
 
-/// (low * cos - high * sin, high * cos + low * sin).
-Halves rotate(KernelBuilder &kernel, Halves x, mlir::Value cos, mlir::Value sin);
+/// (low * cos - high * sin, high * cos + low * sin) of features from `d` (i32) on, with the cosines and sines of `row`
+/// in a table f32[T][headDim].
+Halves rotate(KernelBuilder &kernel, mlir::Value table, mlir::Value row, int64_t headDim, mlir::Value d, Halves x);
 
 /// The slot of a row, i32: negative where the row is not kept.
 mlir::Value loadSlot(KernelBuilder &kernel, mlir::Value slots, mlir::Value row);

@@ -85,8 +85,7 @@ Value KernelBuilder::loadF32(Element element, Value address, unsigned lanes) {
 }
 
 void KernelBuilder::storeF32(Element element, Value value, Value address) {
-  auto vector = dyn_cast<VectorType>(value.getType());
-  store(narrow(element, value), address, (vector ? vector.getNumElements() : 1) * bytesOf(element));
+  store(narrow(element, value), address, lanesOf(value) * bytesOf(element));
 }
 
 static Four split(mlir::ImplicitLocOpBuilder &b, Value structure) {

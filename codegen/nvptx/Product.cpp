@@ -59,8 +59,7 @@ Value Epilogue::biasOf(unsigned matrix, Value column, unsigned lanes) {
 void Epilogue::store(Value row, Value column, llvm::ArrayRef<Value> sums) {
   if (spec.heads)
     return storeHeads(row, column, sums);
-  auto vector = mlir::dyn_cast<mlir::VectorType>(sums[0].getType());
-  const unsigned lanes = vector ? vector.getNumElements() : 1;
+  const unsigned lanes = lanesOf(sums[0]);
   KernelBuilder::Values values(sums);
   if (spec.bias)
     for (unsigned matrix = 0; matrix < values.size(); ++matrix)
@@ -89,8 +88,7 @@ void Epilogue::storeHeads(Value row, Value output, llvm::ArrayRef<Value> sums) {
   Value head = kernel.div(output, spec.half()), d = kernel.rem(output, spec.half());
   Halves x = {sums[0], sums[1]};
   if (heads.bias) {
-    auto vector = mlir::dyn_cast<mlir::VectorType>(x.low.getType());
-    const unsigned lanes = vector ? vector.getNumElements() : 1;
+    const unsigned lanes = lanesOf(x.low);
     Value column = spec.headColumn(kernel, output);
     x = {kernel.add(x.low, biasOf(0, column, lanes)),
          kernel.add(x.high, biasOf(0, kernel.add(column, spec.half()), lanes))};

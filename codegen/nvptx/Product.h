@@ -41,8 +41,8 @@ private:
   mlir::Value headColumn(KernelBuilder &kernel, mlir::Value output) const;
 };
 
-/// Turns sums into outputs: bias, activation and gate, residual, or bias, rotation and append; one rounding, in this
-/// order.
+/// Turns sums into outputs. Of linears: bias, activation and gate, residual. Of heads: bias, rotation, append. Then
+/// they are rounded, once.
 class Epilogue {
 public:
   Epilogue(KernelBuilder &kernel, const ProductSpec &spec) : kernel(kernel), spec(spec) {}

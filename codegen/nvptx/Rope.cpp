@@ -33,13 +33,10 @@ Launches kerf::nvptx::emitKernel(GPUModuleOp module, const Variant &, llvm::Stri
                            Value low = kernel.add(kernel.mul(kernel.div(pair, half), spec.headDim), d);
                            Value input = elementAt(kernel, kernel.operand(0), row, spec.columns, low, spec.input);
                            Value output = elementAt(kernel, kernel.operand(2), row, spec.columns, low, spec.output);
-                           Value table = elementAt(kernel, kernel.operand(1), row, spec.headDim, d, Element::F32);
-                           auto [a, b] =
-                               rotate(kernel,
-                                      {kernel.loadF32(spec.input, input, lanes),
-                                       kernel.loadF32(spec.input, kernel.at(input, half * bytesOf(spec.input)), lanes)},
-                                      kernel.loadF32(Element::F32, table, lanes),
-                                      kernel.loadF32(Element::F32, kernel.at(table, 4 * half), lanes));
+                           auto [a, b] = rotate(
+                               kernel, kernel.operand(1), row, spec.headDim, d,
+                               {kernel.loadF32(spec.input, input, lanes),
+                                kernel.loadF32(spec.input, kernel.at(input, half * bytesOf(spec.input)), lanes)});
                            kernel.storeF32(spec.output, a, output);
                            kernel.storeF32(spec.output, b, kernel.at(output, half * bytesOf(spec.output)));
                          });
@@ -84,12 +81,12 @@ Launches kerf::nvptx::emitKernel(GPUModuleOp module, const Variant &, llvm::Stri
   mlir::Type features = lanes == 1 ? kernel.type(Element::F32) : mlir::Type(kernel.vectorType(Element::F32, lanes));
   Value row = kernel.div(kernel.block(), blocks);
   Value head = kernel.add(kernel.mul(kernel.rem(kernel.block(), blocks), warps), kernel.warp());
-  const HeadSplit split{spec.queryHeads,
-                        layout,
-                        spec.output,
-                        kernel.operand(2),
-                        kernel.operand(operands.size() - 1),
-                        spec.rope ? kernel.operand(3) : Value()};
+  const HeadSplit split{.queryHeads = spec.queryHeads,
+                        .layout = layout,
+                        .output = spec.output,
+                        .cache = kernel.operand(2),
+                        .queries = kernel.operand(operands.size() - 1),
+                        .table = spec.rope ? kernel.operand(3) : Value()};
   // The same for all lanes of a warp, so that they meet in the sums.
   kernel.ifThen(kernel.bitAnd(kernel.less(row, kernel.rows()), kernel.less(head, kernel.i32(heads))), [&] {
     Value input = elementAt(kernel, kernel.operand(0), row, heads * headDim, kernel.mul(head, headDim), spec.input);

@@ -172,8 +172,8 @@ private:
 
   const ProductSpec &spec;
   const unsigned leastRows, warps, rowTiles;
-  /// Outputs of a block; mma.sync that take them side by side. Rows of heads are short: half as many outputs, of two
-  /// parts each, make as many blocks of them as of a product by itself.
+  /// Outputs of a block; mma.sync that take them side by side. Queries, keys and values have few columns: with half as
+  /// many outputs, of two parts each, they make as many blocks as a linear of as many columns.
   const int64_t outputs;
   const unsigned mmas, unroll;
   KernelBuilder kernel;

@@ -2,7 +2,7 @@
 //
 // Tiles of the input and of the matrix go through a ring in shared memory (cp.async), from there through ldmatrix into
 // mma.m16n8k16. Rows of a tile are `depth` elements; their pieces of 16 bytes are permuted by the row so that ldmatrix
-// meets no bank twice. Where an output has two sums half of a tile's columns are of either part, so that a lane holds
+// meets no bank twice. Where an output has two sums, half of a tile's columns are of either part, so that a lane holds
 // both.
 //
 //===----------------------------------------------------------------------===//

@@ -6,6 +6,7 @@
 #include "dialects/kerf/KerfPrograms.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace kerf;
@@ -75,13 +76,10 @@ private:
       return success();
     };
     WalkResult result = program.walk([&](Operation *op) {
-      if (auto append = dyn_cast<KvAppendOp>(op))
-        return WalkResult(check(op, append.getCache()));
-      if (auto append = dyn_cast<RopeAppendOp>(op))
-        return WalkResult(check(op, append.getCache()));
-      if (auto append = dyn_cast<LinearRopeAppendOp>(op))
-        return WalkResult(check(op, append.getCache()));
-      return WalkResult::advance();
+      return llvm::TypeSwitch<Operation *, WalkResult>(op)
+          .Case<KvAppendOp, RopeAppendOp, LinearRopeAppendOp>(
+              [&](auto append) { return WalkResult(check(op, append.getCache())); })
+          .Default(WalkResult::advance());
     });
     return failure(result.wasInterrupted());
   }

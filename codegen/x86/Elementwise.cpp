@@ -52,9 +52,7 @@ KernelInfo kerf::x86::emitKernel(mlir::ModuleOp module, const Variant &variant, 
     Value sum =
         sumElements(kernel, spec.input, input, spec.columns, [&](Value x, Value sum) { return kernel.add(sum, x); });
     Value mean = kernel.div(sum, kernel.f32(float(spec.columns)));
-    auto centred = [&](Value x) {
-      return kernel.sub(x, kernel.broadcast(mean, mlir::cast<mlir::VectorType>(x.getType()).getNumElements()));
-    };
+    auto centred = [&](Value x) { return kernel.sub(x, kernel.broadcast(mean, lanesOf(x))); };
     Value squares = sumElements(kernel, spec.input, input, spec.columns, [&](Value x, Value sum) {
       Value difference = centred(x);
       return kernel.fma(difference, difference, sum);

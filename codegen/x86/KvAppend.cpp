@@ -25,8 +25,7 @@ public:
     Value element = kernel.add(keyStart, kernel.mul(d, CacheLayout::block));
     Value start = elementAt(kernel, headAddress(head), element, layout.element);
     Value features = kernel.narrow(layout.element, wide);
-    const unsigned lanes = mlir::cast<mlir::VectorType>(wide.getType()).getNumElements();
-    for (unsigned lane = 0; lane < lanes; ++lane)
+    for (unsigned lane = 0; lane < lanesOf(wide); ++lane)
       kernel.store(kernel.extract(features, lane), kernel.at(start, lane * CacheLayout::block * bytes), bytes);
   }
 

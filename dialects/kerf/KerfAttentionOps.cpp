@@ -1,5 +1,5 @@
 // Verifiers and costs of positions, cache and attention.
-#include "dialects/kerf/KerfDialect.h"
+#include "dialects/kerf/KerfProducts.h"
 
 using namespace mlir;
 using namespace kerf;
@@ -84,12 +84,12 @@ static LogicalResult checkHeads(Operation *op, SymbolTableCollection &symbolTabl
   KvGroupOp group = checkGroup(op, symbolTable, symbol, plane);
   if (!group)
     return failure();
-  const int64_t queryColumns = init.getDimSize(1), wanted = queryColumns + 2 * group.getHeads() * group.getHeadDim();
+  const int64_t queryColumns = init.getDimSize(1), kept = 2 * group.getHeads() * group.getHeadDim();
   if (queryColumns <= 0 || queryColumns % group.getHeadDim() != 0)
     return op->emitOpError("init must have a multiple of ") << group.getHeadDim() << " columns, got " << init;
-  if (type.getDimSize(axis) != wanted)
-    return op->emitOpError() << name << " must have " << wanted << (axis ? " columns, got " : " out features, got ")
-                             << type;
+  if (type.isDynamicDim(axis) || type.getDimSize(axis) - queryColumns != kept)
+    return op->emitOpError() << name << " must have " << queryColumns << " + " << kept
+                             << (axis ? " columns, got " : " out features, got ") << type;
   if (table && table.getType().getDimSize(1) != group.getHeadDim())
     return op->emitOpError("table must have ") << group.getHeadDim() << " columns, got " << table.getType();
   return success();
@@ -102,7 +102,7 @@ static Cost getHeadsCost(Operation *op, FlatSymbolRefAttr symbol, Value init, Va
     cost.bytes += LinearForm::of(getPositionBytes(group), KERF_EXTENT_TOKENS);
   if (table) {
     cost.bytes += getBytes(table);
-    cost.operations = LinearForm::of(3 * columns, KERF_EXTENT_TOKENS);
+    cost.operations = getRows(init) * (3 * columns);
   }
   return cost;
 }
@@ -111,6 +111,9 @@ LogicalResult RopeAppendOp::verify() {
   // C4
   if (!getQueryScale() != !getKeyScale())
     return emitOpError("must have both scales or none");
+  // C5
+  if (getInit().getType().getDimSize(0) != getInput().getType().getDimSize(0))
+    return emitOpError("init must have the rows of ") << getInput().getType() << ", got " << getInit().getType();
   if (!(getEpsAttr().getValueAsDouble() > 0))
     return emitOpError("eps must be positive, got ") << getEpsAttr();
   return success();
@@ -138,15 +141,13 @@ Cost RopeAppendOp::getCost() {
 }
 
 LogicalResult LinearRopeAppendOp::verify() {
-  auto input = getInput().getType(), weight = getWeight().getType(), init = getInit().getType();
+  auto input = getInput().getType(), init = getInit().getType();
+  // C4, C5
+  if (failed(checkProduct(*this, input, getWeight().getType(), getBias())))
+    return failure();
   // C4
-  if (input.getDimSize(1) != weight.getDimSize(1))
-    return emitOpError("input must have ") << weight.getDimSize(1) << " columns, as " << weight << ", got " << input;
   if (init.getDimSize(0) != input.getDimSize(0))
     return emitOpError("init must have the rows of ") << input << ", got " << init;
-  // C5
-  if (getBias() && getBias().getType().getDimSize(0) != weight.getDimSize(0))
-    return emitOpError("bias must have ") << weight.getDimSize(0) << " elements, got " << getBias().getType();
   return success();
 }
 
@@ -162,7 +163,7 @@ Cost LinearRopeAppendOp::getCost() {
   cost.bytes += getBytes(getInput()) + getWeightBytes(getWeight());
   if (getBias())
     cost.bytes += getWeightBytes(getBias());
-  cost.operations += getRows(getInit()) * (2 * weight.getDimSize(0) * weight.getDimSize(1));
+  cost.operations += getProductOperations(getWeight(), getInit());
   return cost;
 }
 

@@ -87,6 +87,7 @@ def Kerf_RopeAppendOp : Kerf_Op<"rope_append",
     - C2: `init` has the columns of one or more query heads, `input` those and `2 * heads * head_dim` more.
     - C3: `table` has `head_dim` columns.
     - C4: both scales are there or none, each `head_dim` long; `eps` is positive.
+    - C5: `init` has the rows of `input`.
 
     Example:
     ```mlir
@@ -123,7 +124,8 @@ def Kerf_LinearRopeAppendOp : Kerf_Op<"linear_rope_append",
     - C2: `init` has the columns of one or more query heads, `weight` those and `2 * heads * head_dim` more out features
       (first axis).
     - C3: `table` has `head_dim` columns.
-    - C4: `input` and `weight` have the same in features (last axis); `init` has the rows of `input`.
+    - C4: `input` and `weight` have the same in features (last axis); no axis of `weight` is of length 0; `init` has the
+      rows of `input`.
     - C5: `bias` has as many elements as `weight` has out features.
 
     Example:

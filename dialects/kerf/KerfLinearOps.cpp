@@ -1,11 +1,22 @@
 // Verifiers and costs of matrix products.
-#include "dialects/kerf/KerfDialect.h"
+#include "dialects/kerf/KerfProducts.h"
 
 using namespace mlir;
 using namespace kerf;
 
-/// Operations of one product with a weight: a multiplication and an addition for each of its elements and each row.
-static LinearForm getProductOperations(Value weight, Value init) {
+LogicalResult kerf::checkProduct(Operation *op, RankedTensorType input, RankedTensorType weight,
+                                 TypedValue<RankedTensorType> bias) {
+  if (llvm::is_contained(weight.getShape(), 0))
+    return op->emitOpError("weight must have in and out features, got ") << weight;
+  if (input.getDimSize(1) != weight.getDimSize(1))
+    return op->emitOpError("input must have ")
+           << weight.getDimSize(1) << " columns, as " << weight << ", got " << input;
+  if (bias && bias.getType().getDimSize(0) != weight.getDimSize(0))
+    return op->emitOpError("bias must have ") << weight.getDimSize(0) << " elements, got " << bias.getType();
+  return success();
+}
+
+LinearForm kerf::getProductOperations(Value weight, Value init) {
   auto type = cast<RankedTensorType>(weight.getType());
   int64_t each = 2 * type.getDimSize(0) * type.getDimSize(1);
   return getRows(init) * each;
@@ -13,16 +24,13 @@ static LinearForm getProductOperations(Value weight, Value init) {
 
 LogicalResult LinearOp::verify() {
   auto input = getInput().getType(), weight = getWeight().getType(), init = getInit().getType();
-  // C1
-  if (input.getDimSize(1) != weight.getDimSize(1))
-    return emitOpError("input must have ") << weight.getDimSize(1) << " columns, as " << weight << ", got " << input;
+  // C1, C3
+  if (failed(checkProduct(*this, input, weight, getBias())))
+    return failure();
   // C2
   if (init.getDimSize(0) != input.getDimSize(0) || init.getDimSize(1) != weight.getDimSize(0))
     return emitOpError("init must have the rows of ")
            << input << " and " << weight.getDimSize(0) << " columns, got " << init;
-  // C3
-  if (getBias() && getBias().getType().getDimSize(0) != weight.getDimSize(0))
-    return emitOpError("bias must have ") << weight.getDimSize(0) << " elements, got " << getBias().getType();
   // C4
   if (getResidual() && getResidual().getType().getShape() != init.getShape())
     return emitOpError("residual must have the shape of ") << init << ", got " << getResidual().getType();
@@ -40,9 +48,9 @@ Cost LinearOp::getCost() {
 
 LogicalResult GatedLinearOp::verify() {
   auto input = getInput().getType(), gate = getGate().getType(), init = getInit().getType();
-  // C1
-  if (input.getDimSize(1) != gate.getDimSize(1))
-    return emitOpError("input must have ") << gate.getDimSize(1) << " columns, as " << gate << ", got " << input;
+  // C1, C4
+  if (failed(checkProduct(*this, input, gate, getGateBias())) || failed(checkProduct(*this, input, gate, getUpBias())))
+    return failure();
   // C2
   if (gate != getUp().getType())
     return emitOpError("gate and up must have the same type, got ") << gate << " and " << getUp().getType();
@@ -53,9 +61,6 @@ LogicalResult GatedLinearOp::verify() {
   // C4
   if (!getGateBias() != !getUpBias())
     return emitOpError("must have both biases or none");
-  for (auto bias : {getGateBias(), getUpBias()})
-    if (bias && bias.getType().getDimSize(0) != gate.getDimSize(0))
-      return emitOpError("bias must have ") << gate.getDimSize(0) << " elements, got " << bias.getType();
   return success();
 }
 

@@ -14,7 +14,7 @@ def Kerf_LinearOp : Kerf_TensorOp<"linear", [AttrSizedOperandSegments]> {
     flush subnormal factors to zero), bias, activation and residual follow in f32, and the result is rounded once, to
     nearest even. A lowering fixes one order of summation for each in-feature count and format. NaN and infinity propagate.
 
-    - C1: `input` and `weight` have the same in features (last axis).
+    - C1: `input` and `weight` have the same in features (last axis); no axis of `weight` is of length 0.
     - C2: `init` has the rows of `input` and the out features (first axis) of `weight`.
     - C3: `bias` has as many elements as `weight` has out features.
     - C4: `residual` has the shape of `init`.
@@ -41,7 +41,7 @@ def Kerf_GatedLinearOp : Kerf_TensorOp<"gated_linear", [AttrSizedOperandSegments
     `result = f(input · gateᵀ + gate_bias) * (input · upᵀ + up_bias)`, all in f32, rounded once; `f` as in
     `kerf.activation`. Contract of the products: as `kerf.linear`.
 
-    - C1: `input`, `gate` and `up` have the same in features (last axis).
+    - C1: `input`, `gate` and `up` have the same in features (last axis); no axis of the weights is of length 0.
     - C2: `gate` and `up` have the same type.
     - C3: `init` has the rows of `input` and the out features of `gate`.
     - C4: both biases are there or none, each with as many elements as out features.

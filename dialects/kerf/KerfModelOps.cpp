@@ -62,5 +62,9 @@ LogicalResult KvGroupOp::verify() {
   // C3
   if (getHeadDim() % 2 != 0)
     return emitOpError("head_dim must be even, got ") << getHeadDim();
+  // C4
+  constexpr int64_t limit = int64_t(1) << 30;
+  if (getHeads() >= limit || getHeadDim() >= limit || getHeads() * getHeadDim() >= limit)
+    return emitOpError("heads * head_dim must be below ") << limit << ", got " << getHeads() << " * " << getHeadDim();
   return success();
 }

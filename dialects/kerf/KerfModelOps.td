@@ -77,6 +77,7 @@ def Kerf_KvGroupOp : Kerf_Op<"kv_group", [HasParent<"::mlir::ModuleOp">, Symbol]
     - C1: `planes`, `heads`, `head_dim` and `page_size` are positive.
     - C2: `page_size` is a multiple of 16, the block in which attention takes keys.
     - C3: `head_dim` is even: rotations take the two halves of a head.
+    - C4: `heads * head_dim`, the elements of a row of keys, is below 2^30.
 
     Example:
     ```mlir

@@ -358,7 +358,7 @@ private:
   std::map<std::pair<unsigned, uint64_t>, int32_t> constants_;
   std::map<std::string, int32_t> specials_;
   std::vector<uint32_t> targets_;
-  /// Units of each register by its first, 0 between; and where registers are used, in the order of instructions.
+  /// Bytes of each register by its first unit, 0 between; and where registers are used, in the order of instructions.
   std::vector<uint8_t> sizes_;
   std::vector<RegisterUse> uses_;
   int32_t sink_ = -1;

@@ -64,6 +64,11 @@ kerf.kv_group @kv_group_c3 planes 1 heads 1 head_dim 9 page_size 16 element f32
 
 // -----
 
+// expected-error@below {{heads * head_dim must be below 1073741824, got 4611686018427387904 * 2}}
+kerf.kv_group @kv_group_c4 planes 1 heads 4611686018427387904 head_dim 2 page_size 16 element f32
+
+// -----
+
 func.func @batch_field_c1(%batch: !kerf.batch) -> tensor<?xi32> {
   // expected-error@below {{field must be token_ids, positions, logit_rows, first_rows or row_counts, got pages}}
   %pages = kerf.batch_field pages of %batch : tensor<?xi32>
@@ -109,6 +114,14 @@ func.func @linear_c1(%x: tensor<?x9xf32>, %w: tensor<4x8xf32>, %init: tensor<?x4
   // expected-error@below {{input must have 8 columns, as 'tensor<4x8xf32>', got 'tensor<?x9xf32>'}}
   %y = kerf.linear %x, %w outs(%init : tensor<?x4xf32>) : tensor<?x9xf32>, tensor<4x8xf32>
   return %y : tensor<?x4xf32>
+}
+
+// -----
+
+func.func @linear_c1_empty(%x: tensor<?x0xf32>, %w: tensor<8x0xf32>, %i: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  // expected-error@below {{weight must have in and out features, got 'tensor<8x0xf32>'}}
+  %y = kerf.linear %x, %w outs(%i : tensor<?x8xf32>) : tensor<?x0xf32>, tensor<8x0xf32>
+  return %y : tensor<?x8xf32>
 }
 
 // -----
@@ -338,7 +351,7 @@ func.func @rope_append_c1(%x: tensor<?x64xf32>, %table: tensor<?x8xf32>, %batch:
 kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
 func.func @rope_append_c2(%x: tensor<?x48xf32>, %table: tensor<?x8xf32>, %batch: !kerf.batch, %c: !kerf.cache,
                           %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
-  // expected-error@below {{input must have 64 columns, got 'tensor<?x48xf32>'}}
+  // expected-error@below {{input must have 32 + 32 columns, got 'tensor<?x48xf32>'}}
   %q, %d = kerf.rope_append %x, %batch to %c group @kv plane 0 table(%table : tensor<?x8xf32>) eps 1.0e-6
              outs(%init : tensor<?x32xf32>) : tensor<?x48xf32>
   return %q : tensor<?x32xf32>
@@ -404,9 +417,20 @@ func.func @linear_rope_append_c1(%x: tensor<?x16xbf16>, %w: tensor<64x16xbf16>, 
 // -----
 
 kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
+func.func @rope_append_c5(%x: tensor<?x64xf32>, %batch: !kerf.batch, %c: !kerf.cache,
+                          %init: tensor<5x32xf32>) -> tensor<5x32xf32> {
+  // expected-error@below {{init must have the rows of 'tensor<?x64xf32>', got 'tensor<5x32xf32>'}}
+  %q, %d = kerf.rope_append %x, %batch to %c group @kv plane 0 eps 1.0e-6
+             outs(%init : tensor<5x32xf32>) : tensor<?x64xf32>
+  return %q : tensor<5x32xf32>
+}
+
+// -----
+
+kerf.kv_group @kv planes 2 heads 2 head_dim 8 page_size 16 element f32
 func.func @linear_rope_append_c2(%x: tensor<?x16xbf16>, %w: tensor<48x16xbf16>, %b: tensor<48xf32>, %t: tensor<?x8xf32>,
     %batch: !kerf.batch, %c: !kerf.cache, %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
-  // expected-error@below {{weight must have 64 out features, got 'tensor<48x16xbf16>'}}
+  // expected-error@below {{weight must have 32 + 32 out features, got 'tensor<48x16xbf16>'}}
   %q, %d = kerf.linear_rope_append %x, %w, %batch to %c group @kv plane 0 bias(%b : tensor<48xf32>)
              table(%t : tensor<?x8xf32>) outs(%init : tensor<?x32xf32>) : tensor<?x16xbf16>, tensor<48x16xbf16>
   return %q : tensor<?x32xf32>

@@ -10,7 +10,8 @@ ops = [
     ("kerf.layer_norm", r"RowKernels/LayerNorm"), ("kerf.activation", r"RowKernels/Activations"),
     ("kerf.gate", r"RowKernels/Gate"), ("kerf.add", r"RowKernels/Add"), ("kerf.rope_table", r"RowKernels/RopeTable"),
     ("kerf.rope", r"RowKernels/Rope(?!Table)"), ("kerf.kv_append", r"Append/KvAppend"),
-    ("kerf.rope_append", r"Append/RopeAppend"), ("kerf.linear_rope_append", r"GpuAppend/"), ("kerf.attention", r"Attention/(?!Merge)"),
+    ("kerf.rope_append", r"Append/RopeAppend"), ("kerf.linear_rope_append", r"GpuAppend/"),
+    ("kerf.attention", r"Attention/(?!Merge)"),
     ("kerf.attention_merge", r"Attention/Merge"), ("kerf.select", r"RowKernels/Select"), ("kerf.pool", r"RowKernels/Pool"),
     ("drawing of tokens", r"GpuSample/"),
 ]
