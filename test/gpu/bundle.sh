@@ -44,7 +44,8 @@ if command -v ptxas >/dev/null; then
 else
   echo "no ptxas on PATH: kernels are in the folder as PTX alone"
 fi
-tar -C "$scratch" --sort=name -c cases | xz -T0 -6 > "$out/cases.tar.xz"
+# One dictionary over all of them: their PTX and operands are much alike.
+tar -C "$scratch" --sort=name -c cases | xz --lzma2=preset=6,dict=128MiB > "$out/cases.tar.xz"
 
 compile="$build/bin/kerf-compile -q"
 tiny="$root/examples/models/kerf-tiny-llama"
@@ -63,8 +64,8 @@ rm "$scratch"/kernels/*.mlir "$scratch"/kernels/*.ll
 tar -C "$scratch" --sort=name -c kernels | xz -6 > "$out/kernels.tar.xz"
 find "$scratch" -name '*.h' -delete
 tar -C "$scratch/model" --sparse -c . | xz -6 > "$out/decoder-1b.tar.xz"
-# Packages of one target hold the same weights: a window that spans them keeps them once.
-tar -C "$scratch" -c models | xz -3 --lzma2=preset=3,dict=64MiB > "$out/models.tar.xz"
+# Packages of one target hold the same weights: a window that spans them keeps them once. Most are of 16 bits.
+tar -C "$scratch" -c models | xz --lzma2=preset=6,dict=64MiB,lp=1,lc=3,pb=1 > "$out/models.tar.xz"
 head -c 40000 "$root/examples/texts/heldout.txt" > "$out/text.txt"
 cp "$here"/{run.sh,fill.py,peer.py,kernel_speed.py,peer_kernels.py} "$out"
 du -sb "$out" | awk '{printf "bundle: %s, %.1f MiB\n", $2, $1 / 1048576}'
