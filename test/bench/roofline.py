@@ -1,10 +1,11 @@
 """A roofline on paper for the kernels of a 1B decoder: the tables of docs/roofline.md.
 
 roofline.py FOLDER EMULATOR. FOLDER: benchmarks for sm_80 of the decoder that test/gpu/shape.py makes (kerf-compile
---dump-kernels-to, without and with --fuse=false, built); EMULATOR: libkerf-emulator.so. Bytes and operations are the least
-that a dispatch needs, from the benchmark's source; instructions are those that the emulator executes. A shape that is large for it runs with fewer
-rows or columns, and what a block executes is multiplied by the blocks of the whole: all blocks of a product execute the
-same, and so do those of decode attention for each sequence. docs/roofline.md says what is assumed.
+--dump-kernels-to, without and with --fuse=false, built); EMULATOR: libkerf-emulator.so. Bytes and operations are the
+least that a dispatch needs, from the benchmark's source; instructions are those that the emulator executes. A shape
+that is large for it runs with fewer rows or columns, and what a block executes is multiplied by the blocks of the
+whole: all blocks of a product execute the same, and so do those of decode attention for each sequence. docs/roofline.md
+says what is assumed.
 """
 import glob
 import os
