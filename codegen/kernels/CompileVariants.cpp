@@ -22,23 +22,17 @@ static void store(VariantOp op, ArrayRef<char> bytes) {
 llvm::Error
 kernels::compileVariants(MutableArrayRef<VariantJob> jobs, unsigned threads,
                          llvm::function_ref<llvm::Expected<llvm::SmallVector<char, 0>>(VariantJob &, size_t)> compile) {
-  std::vector<llvm::Expected<llvm::SmallVector<char, 0>>> compiled;
-  for (size_t i = 0; i < jobs.size(); ++i)
-    compiled.emplace_back(llvm::SmallVector<char, 0>());
+  std::vector<std::optional<llvm::Expected<llvm::SmallVector<char, 0>>>> compiled(jobs.size());
   llvm::DefaultThreadPool pool(llvm::hardware_concurrency(threads));
   for (size_t i = 0; i < jobs.size(); ++i)
-    pool.async([&, i] {
-      // What is there was not looked at yet, which it must be before it is replaced.
-      llvm::cantFail(compiled[i].takeError());
-      compiled[i] = compile(jobs[i], i);
-    });
+    pool.async([&, i] { compiled[i].emplace(compile(jobs[i], i)); });
   pool.wait();
   llvm::Error errors = llvm::Error::success();
   for (auto &each : compiled)
-    errors = llvm::joinErrors(std::move(errors), each.takeError());
+    errors = llvm::joinErrors(std::move(errors), each->takeError());
   if (errors)
     return errors;
   for (auto [job, each] : llvm::zip_equal(jobs, compiled))
-    store(job.op, *each);
+    store(job.op, **each);
   return llvm::Error::success();
 }
