@@ -1,8 +1,8 @@
 """A roofline on paper for the kernels of a 1B decoder: the tables of docs/roofline.md.
 
 roofline.py FOLDER EMULATOR. FOLDER: benchmarks for sm_80 of the decoder that test/gpu/shape.py makes (kerf-compile
---dump-kernels-to, without and with --fuse=false, built); EMULATOR: libkerf-emulator.so. Bytes and operations are the
-least that a dispatch needs, from the benchmark's source; instructions are those that the emulator executes. A shape
+--dump-kernels-to; fused for GPUs, as for CPUs, and not; built); EMULATOR: libkerf-emulator.so. Bytes and operations are
+the least that a dispatch needs, from the benchmark's source; instructions are those that the emulator executes. A shape
 that is large for it runs with fewer rows or columns, and what a block executes is multiplied by the blocks of the
 whole: all blocks of a product execute the same, and so do those of decode attention for each sequence. docs/roofline.md
 says what is assumed.
@@ -119,8 +119,10 @@ attention = Kernel("attention_*")
 rows.append(Row("attention, 2048 keys", 1, attention, 1, context=2047))
 rows.append(Row("attention, 2048 keys", 32, attention, 32, context=2047, ran=(9, 9)))
 rows.append(Row("attention, a prompt", 2048, attention, 2048, sequences=1))
-others = [("norm", "rms_norm_*", [1, 32, 2048]), ("rotary table", "rope_table_*", [1]), ("embed", "embed_*", [1, 2048]),
-          ("select", "select_*", [1]), ("draw a token", "sample_*", [1])]
+others = [("norm", "rms_norm_*", [1, 32, 2048]), ("rotate, append", "rope_append_*", [1, 32, 2048]),
+          ("rotate queries", "rope_f32_bf16_*", [1, 2048]), ("append", "kv_append_*", [1, 2048]),
+          ("gate", "gate_*", [1, 2048]), ("add", "add_*", [1, 2048]), ("rotary table", "rope_table_*", [1]),
+          ("embed", "embed_*", [1, 2048]), ("select", "select_*", [1]), ("draw a token", "sample_*", [1])]
 for label, pattern, shapes in others:
     for n in shapes:
         rows.append(Row(label, n, Kernel(pattern), n))
