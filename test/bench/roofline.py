@@ -1,11 +1,11 @@
 """A roofline on paper for the kernels of a 1B decoder: the tables of docs/roofline.md.
 
-roofline.py FOLDER EMULATOR. FOLDER: benchmarks for sm_80 of the decoder that test/gpu/shape.py makes (kerf-compile
---dump-kernels-to; fused for GPUs, as for CPUs, and not; built); EMULATOR: libkerf-emulator.so. Bytes and operations are
-the least that a dispatch needs, from the benchmark's source; instructions are those that the emulator executes. A shape
-that is large for it runs with fewer rows or columns, and what a block executes is multiplied by the blocks of the
-whole: all blocks of a product execute the same, and so do those of decode attention for each sequence. docs/roofline.md
-says what is assumed.
+roofline.py FOLDER OTHERS EMULATOR. FOLDER: benchmarks for sm_80 of the decoder of test/gpu/shape.py (kerf-compile
+--dump-kernels-to; fused for GPUs, as for CPUs, and not; built); OTHERS: those of other_kernels.mlir; EMULATOR:
+libkerf-emulator.so. Bytes and operations are the least that a dispatch needs, from the benchmark's source; instructions
+are those that the emulator executes. A shape that is large for it runs with fewer rows or columns, and what a block
+executes is multiplied by the blocks of the whole: all blocks of a product execute the same, and so do those of decode
+attention for each sequence. docs/roofline.md says what is assumed.
 """
 import glob
 import os
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-folder, emulator = sys.argv[1:3]
+folder, others_folder, emulator = sys.argv[1:4]
 classes = ["mma", "global_loads", "global_stores", "shared", "async_copies", "atomics", "integer", "float", "exchange",
            "control", "moves", "other"]
 
@@ -31,7 +31,7 @@ gpus = [Gpu("H200", 4.8, 132, 1.755, 989, 660), Gpu("A100", 2.0, 108, 1.41, 312,
 
 
 class Kernel:
-    def __init__(self, pattern):
+    def __init__(self, pattern, folder=folder):
         (source,) = glob.glob(os.path.join(folder, pattern + ".sm_80.c"))
         self.program = source[:-2]
         text = open(source).read()
@@ -126,6 +126,14 @@ others = [("norm", "rms_norm_*", [1, 32, 2048]), ("rotate, append", "rope_append
 for label, pattern, shapes in others:
     for n in shapes:
         rows.append(Row(label, n, Kernel(pattern), n))
+for label, pattern in [("f32 product", "linear_f32_f32_*_n768"), ("f32 by bf16", "linear_f32_bf16_*")]:
+    kernel = Kernel(pattern, others_folder)
+    for n in [1, 2048]:
+        rows.append(Row(label, n, kernel, n, ran=(256, 256) if n > 256 else None))
+for label, pattern in [("layer norm", "layer_norm_*"), ("activation", "activation_*"), ("merge", "attention_merge_*")]:
+    for n in [1, 2048]:
+        rows.append(Row(label, n, Kernel(pattern, others_folder), n))
+rows.append(Row("pool, 4 texts", 2048, Kernel("pool_*", others_folder), 2048, sequences=4))
 
 
 def number(x):
