@@ -7,34 +7,37 @@ using namespace kerf::rt::chat;
 using Kind = Value::Kind;
 
 static void appendJsonString(const Text &text, Text &out) {
-  auto add = [&](std::string_view bytes, bool user) { out.append(Text(bytes, user)); };
-  add("\"", false);
+  out.append("\"", false);
+  size_t done = 0;
   for (size_t i = 0; i < text.bytes.size(); ++i) {
     const char c = text.bytes[i];
-    const bool user = text.user[i];
     constexpr std::string_view kEscaped = "\"\\\n\r\t\b\f", kLetters = "\"\\nrtbf";
-    if (size_t letter = kEscaped.find(c); letter != std::string_view::npos) {
-      add(std::string{'\\', kLetters[letter]}, user);
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      constexpr char kDigits[] = "0123456789abcdef";
-      add(std::string("\\u00") + kDigits[c >> 4] + kDigits[c & 15], user);
+    const size_t letter = kEscaped.find(c);
+    if (letter == std::string_view::npos && static_cast<unsigned char>(c) >= 0x20)
+      continue;
+    out.append(text, done, i);
+    done = i + 1;
+    if (letter != std::string_view::npos) {
+      out.append(std::string{'\\', kLetters[letter]}, text.user[i]);
     } else {
-      add({&c, 1}, user);
+      constexpr char kDigits[] = "0123456789abcdef";
+      out.append(std::string("\\u00") + kDigits[c >> 4] + kDigits[c & 15], text.user[i]);
     }
   }
-  add("\"", false);
+  out.append(text, done, text.bytes.size());
+  out.append("\"", false);
 }
 
 void kerf::rt::chat::appendJson(const Value &value, int64_t indent, unsigned level, Text &out, Budget &budget) {
-  auto add = [&](const std::string &bytes) {
+  auto add = [&](std::string_view bytes) {
     budget.spend(bytes.size());
-    out.append(Text(bytes, false));
+    out.append(bytes, false);
   };
   auto newLine = [&](unsigned at) {
     if (indent >= 0)
       add("\n" + std::string(static_cast<size_t>(indent) * at, ' '));
   };
-  const std::string comma = indent >= 0 ? "," : ", ";
+  const std::string_view comma = indent >= 0 ? "," : ", ";
   bool first = true;
   switch (value.kind()) {
   case Kind::None:
@@ -47,6 +50,8 @@ void kerf::rt::chat::appendJson(const Value &value, int64_t indent, unsigned lev
     return appendJsonString(value.text(), out);
   case Kind::List:
     add("[");
+    // The same lists within each other make many items of few.
+    budget.spend(value.items().size() * sizeof(Value));
     for (const Value &item : value.items()) {
       add(first ? "" : comma);
       newLine(level + 1);
@@ -58,6 +63,7 @@ void kerf::rt::chat::appendJson(const Value &value, int64_t indent, unsigned lev
     return add("]");
   case Kind::Dict:
     add("{");
+    budget.spend(value.entries().size() * sizeof(Value));
     for (const auto &[key, item] : value.entries()) {
       add(first ? "" : comma);
       newLine(level + 1);

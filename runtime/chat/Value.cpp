@@ -28,6 +28,7 @@ void Value::holds(const Value &item, uint64_t extra) {
   if (item.depth_ >= kMaxDepth)
     throw std::length_error("lists and dictionaries must be at most " + std::to_string(kMaxDepth) + " deep");
   depth_ = std::max(depth_, item.depth_ + 1);
+  reachesNamespace_ |= item.reachesNamespace_;
   // Far above what may be walked, and far below overflow.
   size_ = std::min(size_ + item.size_ + extra, uint64_t(1) << 62);
 }
@@ -52,6 +53,7 @@ Value Value::dict(Dict items) {
 
 Value Value::makeNamespace(Dict items) {
   Value made(Kind::Namespace);
+  made.reachesNamespace_ = true;
   made.dict_ = std::make_shared<Dict>();
   for (auto &[key, item] : items)
     made.set(key, std::move(item));
@@ -67,8 +69,9 @@ const Value *Value::find(std::string_view key) const {
 
 void Value::set(const std::string &key, Value value) const {
   // One that could reach itself would never be freed.
-  if (value.kind_ == Kind::Namespace || value.depth_ >= kMaxDepth / 2)
-    throw std::length_error("a namespace must hold no other and nothing deeper than " + std::to_string(kMaxDepth / 2));
+  if (value.reachesNamespace_ || value.depth_ >= kMaxDepth / 2)
+    throw std::length_error("a namespace must hold no namespace, nor what holds one, and nothing deeper than " +
+                            std::to_string(kMaxDepth / 2));
   for (auto &[name, item] : *dict_)
     if (name == key) {
       item = std::move(value);

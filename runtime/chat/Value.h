@@ -42,6 +42,11 @@ struct Text {
   /// All of one origin.
   Text(std::string_view bytes, bool fromUser) : bytes(bytes), user(bytes.size(), char(fromUser)) {}
   void append(const Text &other) { append(other, 0, other.bytes.size()); }
+  /// All of one origin.
+  void append(std::string_view more, bool fromUser) {
+    bytes.append(more);
+    user.append(more.size(), char(fromUser));
+  }
   /// Bytes [begin, end) of `other`.
   void append(const Text &other, size_t begin, size_t end) {
     bytes.append(other.bytes, begin, end - begin);
@@ -75,7 +80,7 @@ private:
 /// An immutable value, except for namespaces.
 class Value {
 public:
-  enum class Kind { Undefined, None, Bool, Int, String, List, Dict, Namespace };
+  enum class Kind : uint8_t { Undefined, None, Bool, Int, String, List, Dict, Namespace };
   using List = std::vector<Value>;
   /// In order of insertion.
   using Dict = std::vector<std::pair<std::string, Value>>;
@@ -124,6 +129,8 @@ private:
   void holds(const Value &item, uint64_t extra);
 
   Kind kind_ = Kind::Undefined;
+  /// It is a namespace or holds one.
+  bool reachesNamespace_ = false;
   uint32_t depth_ = 0;
   uint64_t size_ = 1;
   int64_t integer_ = 0;

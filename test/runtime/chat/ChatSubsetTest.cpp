@@ -126,7 +126,8 @@ TEST(ChatSubset, says_what_cannot_be_computed) {
       {"{{ [1] | selectattr('a', 'wrong') | list }}", "a test that Kerf renders, got 'wrong'"},
       {"{{ [1] | map('wrong') | list }}", "a filter that Kerf renders, got 'wrong'"},
       {"{{ strftime_now() }}", "'strftime_now' must have one string"},
-      {"{% set n = namespace() %}{% set n.n = n %}", "a namespace must hold no other"},
+      {"{% set n = namespace() %}{% set n.n = n %}", "a namespace must hold no namespace"},
+      {"{% set n = namespace() %}{% set n.n = [{'a': n}] %}", "a namespace must hold no namespace, nor what holds one"},
   };
   for (auto [source, message] : cases)
     expectError(source, message);
@@ -190,6 +191,8 @@ TEST(ChatSubset, hostile_templates_end) {
                            "{{ n.t.join(n.u) }}", "{{ range(99999) | select('in', range(99999)) | list }}",
                            "{% for a in range(3) %}{% set n.u = n.u + n.u %}{% endfor %}{% for a in range(30) %}{% set "
                            "n.u = [n.u] %}{% endfor %}{{ n.u | tojson(indent=16) }}",
+                           "{% set n.t = [1] %}{% for a in range(22) %}{% set n.t = [n.t, n.t] %}{% endfor %}"
+                           "{{ n.t | tojson }}",
                            "{% set s = n.t[:99999] %}{{ [s, s, s, s, s, s] | map('list') | list }}",
                            "{% for a in range(6) %}{{ n.t[:99999].split('a') | length }}{% endfor %}"})
     expectError(million + bomb, "must make and read at most 64 MiB");
