@@ -73,17 +73,19 @@ TEST(ThreadTest, AModelForEach) {
             0);
 }
 
-// Cancels hit steps at moments drawn at random; a step that was cancelled is repeated until it is not.
+// Cancels hit steps at moments drawn at random; a step that was cancelled is repeated until it is not, which the longer
+// pauses after each see to, however long a step takes.
 TEST(ThreadTest, CancelFromOutside) {
   OpenModel model;
   OpenContext context(model.handle, planOf(kContext, 1), 2);
   std::atomic<bool> done{false};
+  constexpr int kLongestPause = 10'000; // in microseconds
+  std::atomic<int> longest{kLongestPause};
   std::thread canceller([&] {
     std::minstd_rand random(1);
     while (!done) {
       kerf_context_cancel(context.handle);
-      // A step takes so much longer on an emulator that it would hardly ever come to its end.
-      std::this_thread::sleep_for(std::chrono::microseconds(random() % (kRunsPtx ? 200000 : 10000)));
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % unsigned(longest)));
     }
   });
   int cancelled = 0;
@@ -91,8 +93,10 @@ TEST(ThreadTest, CancelFromOutside) {
     kerf_sequence *sequence = context.create();
     const std::vector<int32_t> ids = randomIds(uint64_t(round), kContext);
     kerf_code code;
+    longest = kLongestPause;
     while ((code = context.step({{sequence, ids}})) == KERF_CANCELLED) {
       ++cancelled;
+      longest = std::min(2 * longest, 1'000'000);
       ASSERT_EQ(kerf_sequence_length(sequence), 0u);
     }
     ASSERT_EQ(code, KERF_OK) << context.error.message;
