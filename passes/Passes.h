@@ -17,7 +17,7 @@ namespace kerf {
 /// What the optimize phase may do.
 struct OptimizePhaseOptions : mlir::PassPipelineOptions<OptimizePhaseOptions> {
   Option<bool> fuse{*this, "fuse", llvm::cl::desc("Fuse projections, gating and residual sums"), llvm::cl::init(true)};
-  Option<bool> fuseAppend{*this, "fuse-append", llvm::cl::desc("Fuse appends into projections too, for GPUs"),
+  Option<bool> fuseAppend{*this, "fuse-append", llvm::cl::desc("Where fuse is on, fuse appends too, for GPUs"),
                           llvm::cl::init(false)};
 };
 
