@@ -1,7 +1,9 @@
 // IR: refused before it is parsed, or parsed by MLIR and verified by the dialect without a crash; what is valid prints
-// and is read again. Only Kerf's own code is instrumented: a fault in MLIR shows by a crash alone.
+// and is read again, is optimized for any target, and its memory is planned or it is said why not. Only Kerf's own code
+// is instrumented: a fault in MLIR shows by a crash alone.
 #include "dialects/import/IrText.h"
 #include "dialects/kerf/KerfDialect.h"
+#include "passes/Passes.h"
 #include "test/fuzz/Fuzz.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -11,6 +13,7 @@
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
 
 using namespace mlir;
 using kerf::fuzz::must;
@@ -25,7 +28,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   // A context keeps every attribute and type that it has seen.
   MLIRContext context(MLIRContext::Threading::DISABLED);
   context.loadDialect<kerf::KerfDialect, arith::ArithDialect, func::FuncDialect, tensor::TensorDialect>();
-  ScopedDiagnosticHandler quiet(&context, [](Diagnostic &) { return success(); });
+  unsigned diagnostics = 0;
+  ScopedDiagnosticHandler count(&context, [&](Diagnostic &) {
+    ++diagnostics;
+    return success();
+  });
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
   if (!module)
     return 0;
@@ -33,5 +40,27 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   llvm::raw_string_ostream stream(printed);
   module->print(stream);
   must(bool(parseSourceString<ModuleOp>(printed, &context)), "what was printed can be read");
+  for (const bool fuseAppend : {false, true}) {
+    OwningOpRef<ModuleOp> compiled(module->clone());
+    kerf::OptimizePhaseOptions options;
+    options.fuseAppend = fuseAppend;
+    PassManager optimize(&context), memory(&context);
+    kerf::buildOptimizePhase(optimize, options);
+    kerf::buildMemoryPhase(memory);
+    must(succeeded(optimize.run(*compiled)), "what is valid can be optimized");
+    diagnostics = 0;
+    must(succeeded(memory.run(*compiled)) || diagnostics, "a refusal says why");
+  }
+  for (const bool fuseAppend : {false, true}) {
+    OwningOpRef<ModuleOp> compiled(module->clone());
+    kerf::OptimizePhaseOptions options;
+    options.fuseAppend = fuseAppend;
+    PassManager optimize(&context), memory(&context);
+    kerf::buildOptimizePhase(optimize, options);
+    kerf::buildMemoryPhase(memory);
+    must(succeeded(optimize.run(*compiled)), "what is valid can be optimized");
+    diagnostics = 0;
+    must(succeeded(memory.run(*compiled)) || diagnostics, "a refusal says why");
+  }
   return 0;
 }
