@@ -14,7 +14,7 @@ stages=$all built=
 usage() { sed -n 's/^# Usage: /usage: /p' "$0" >&2; exit 1; }
 while [[ "${1:-}" = -* ]]; do
   case $1 in
-    --only) stages=${2:-} && shift 2 || usage ;;
+    --only) stages=${2:?--only needs stages} && shift 2 ;;
     --built) built=1 && shift ;;
     *) usage ;;
   esac
