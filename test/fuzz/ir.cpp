@@ -51,16 +51,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     diagnostics = 0;
     must(succeeded(memory.run(*compiled)) || diagnostics, "a refusal says why");
   }
-  for (const bool fuseAppend : {false, true}) {
-    OwningOpRef<ModuleOp> compiled(module->clone());
-    kerf::OptimizePhaseOptions options;
-    options.fuseAppend = fuseAppend;
-    PassManager optimize(&context), memory(&context);
-    kerf::buildOptimizePhase(optimize, options);
-    kerf::buildMemoryPhase(memory);
-    must(succeeded(optimize.run(*compiled)), "what is valid can be optimized");
-    diagnostics = 0;
-    must(succeeded(memory.run(*compiled)) || diagnostics, "a refusal says why");
-  }
   return 0;
 }
