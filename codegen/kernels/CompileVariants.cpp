@@ -6,6 +6,8 @@
 
 #include "llvm/Support/ThreadPool.h"
 
+#include <optional>
+
 using namespace mlir;
 using namespace kerf;
 
