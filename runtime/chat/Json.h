@@ -8,7 +8,7 @@ namespace kerf::rt::chat {
 
 /// Appends `value` as Python's json.dumps writes it with ensure_ascii=False: on one line, or, where `indent` is not
 /// negative, a line for each item with `indent` spaces a level, from `level` on. Throws std::invalid_argument on what
-/// JSON cannot say; pays for what it adds to the text of `value`.
+/// JSON cannot say; pays for items, and for what it adds to the text of `value`.
 void appendJson(const Value &value, int64_t indent, unsigned level, Text &out, Budget &budget);
 
 } // namespace kerf::rt::chat
