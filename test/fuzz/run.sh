@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs fuzz targets one after another and reports executions, coverage and findings; fails if there are any.
 # Usage: test/fuzz/run.sh [SECONDS] [TARGET…]       new inputs for so long (20) for each target (all)
-#        test/fuzz/run.sh --runs N [TARGET…]        N inputs, the same for the same code, on any machine
+#        test/fuzz/run.sh --runs N [TARGET…]        N inputs, the same for the same code
 # What is learned stays in build/asan/corpus for the next run by seconds; the input of a finding in build/asan/findings.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
